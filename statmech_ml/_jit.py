@@ -1,0 +1,150 @@
+"""Compiled functions: how kernels are built, cached on disk, and reach a plain-Python model.
+
+Two things live here.
+
+`capability` turns a plain function into the one generic numba overload through which kernels reach
+a model. A compiled model is a `NamedTuple` of arrays whose methods are plain Python; calling
+``delta_energy(model, x, site, value)`` in a kernel compiles *that class's* method, on the CPU and on
+CUDA alike, and simply calls it where the JIT is off.
+
+`kernel` compiles a function once per model origin. numba's disk cache does not see edits in other
+files, so the cache directory is keyed by a digest of the package's sources and, for a model that a
+user wrote, of the user's file as well; models from ``__main__`` or a notebook are never cached.
+"""
+
+import contextlib
+import functools
+import hashlib
+import inspect
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+from numba.extending import overload, overload_method
+
+_PACKAGE = Path(__file__).parent
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+
+# For helpers that only kernels call: compiled into the kernel, so never cached on their own.
+jit = numba.njit(**_OPTIONS)
+
+
+resolvers: dict[str, Callable[..., Any]] = {}
+"""Capability name -> its overload. numba-cuda does not see method overloads of numba's own types, so
+`samplers._cuda` registers these once more."""
+
+
+def capability(default: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function that runs the model's method of that name, or `default` where it has none.
+
+    The first parameter of `default` is the compiled model. The result works in plain Python, in
+    compiled kernels, in CUDA kernels and in the CUDA simulator; inside a model's own methods the
+    same capability may be called as ``self.name(...)``.
+    """
+    name = default.__name__
+
+    @functools.wraps(default)
+    def stub(model: Any, *args: Any) -> Any:
+        return getattr(type(model), name, default)(model, *args)
+
+    def resolve(model: Any, *args: Any) -> Any:
+        if isinstance(model, types.BaseNamedTuple):
+            return getattr(model.instance_class, name, default)
+        return None
+
+    resolvers[name] = resolve
+    # numba matches the arguments of a call against this signature; each capability has its own.
+    resolve.__signature__ = inspect.signature(default)  # type: ignore[attr-defined]
+    overload(stub, strict=False)(resolve)
+    overload_method(types.BaseNamedTuple, name, strict=False)(resolve)
+    return stub
+
+
+class Kernel:
+    """A function compiled on first use, once per origin of the model that it is called with."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.py_func = function
+        self._compiled: dict[frozenset[str], Callable[..., Any]] = {}
+
+    def __call__(self, *args: Any) -> Any:
+        if numba.config.DISABLE_JIT:
+            # 64-bit generators wrap around on purpose; numpy scalars would warn.
+            with np.errstate(over="ignore"):
+                return self.py_func(*args)
+        key = _foreign_modules(args[0])
+        if key not in self._compiled:
+            self._compiled[key] = _compile(self.py_func, key)
+        return self._compiled[key](*args)
+
+
+def kernel(function: Callable[..., Any]) -> Kernel:
+    """Decorate a kernel: arrays in, arrays changed in place, the compiled model first if any."""
+    return Kernel(function)
+
+
+def _foreign_modules(value: Any) -> frozenset[str]:
+    """Modules outside this package whose NamedTuple classes appear in a compiled model."""
+    found: set[str] = set()
+    if hasattr(value, "_fields"):
+        module = type(value).__module__
+        if module.partition(".")[0] != __package__:
+            found.add(module)
+        for field in value:
+            found |= _foreign_modules(field)
+    return frozenset(found)
+
+
+def _compile(function: Callable[..., Any], modules: frozenset[str]) -> Callable[..., Any]:
+    directory = cache_directory(modules)
+    if directory is not None:
+        # A home that cannot be written to costs the cache, not the run.
+        with contextlib.suppress(RuntimeError, OSError), _cache_directory_set(directory):
+            return numba.njit(cache=True, **_OPTIONS)(function)
+    return numba.njit(**_OPTIONS)(function)
+
+
+def cache_directory(modules: frozenset[str] = frozenset()) -> Path | None:
+    """Where kernels for models from these modules are cached; None where they must not be."""
+    digests = [_package_digest()]
+    for name in sorted(modules):
+        source = getattr(sys.modules.get(name), "__file__", None)
+        if name == "__main__" or source is None or not Path(source).is_file():
+            return None
+        digests.append(hashlib.sha256(Path(source).read_bytes()).hexdigest())
+    key = hashlib.sha256("".join(digests).encode()).hexdigest()[:20]
+    home = numba.config.CACHE_DIR or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "statmech_ml"
+    )
+    return Path(home) / key
+
+
+@functools.cache
+def _package_digest() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(_PACKAGE).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_cache_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _cache_directory_set(directory: Path) -> Iterator[None]:
+    """numba reads its cache directory while decorating, and only then."""
+    with _cache_lock:
+        before = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(directory)
+        try:
+            yield
+        finally:
+            numba.config.CACHE_DIR = before

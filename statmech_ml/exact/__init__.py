@@ -1,0 +1,11 @@
+"""Exact results, each with its equation, its source and the domain where it holds.
+
+onsager       infinite square lattice (Onsager 1944, Yang 1952)
+kaufman       finite square torus of any sides (Kaufman 1949)
+ring          one-dimensional ring with a field, by its 2 x 2 transfer matrix
+quadrature    log Z and averages of one-dimensional densities, with an error bound
+"""
+
+from statmech_ml.exact import kaufman, onsager, quadrature, ring
+
+__all__ = ["kaufman", "onsager", "quadrature", "ring"]

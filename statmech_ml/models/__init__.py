@@ -1,0 +1,7 @@
+"""Energies, one file each: physics in plain Python, compiled on use."""
+
+from .double_well import DoubleWell
+from .ising import Ising
+from .rbm import BernoulliRBM
+
+__all__ = ["BernoulliRBM", "DoubleWell", "Ising"]

@@ -1,0 +1,196 @@
+"""The EnergyModel protocol and its capabilities.
+
+A model is a state space, an energy, and (for compiled samplers) a `NamedTuple` of frozen arrays whose
+methods are plain Python. Everything beyond the energy is a *capability*: a small set of methods that
+some sampler needs and looks for.
+
+==============  ==================================================================  ====================
+capability      methods of the compiled NamedTuple                                  asked for by
+==============  ==================================================================  ====================
+(every model)   ``energy(x)``; ``reduced_energy(x, beta)`` if not beta * energy      everything
+Local           ``delta_energy(x, site, value)`` (or ``delta_reduced_energy``)       HeatBath, Metropolis
+Tabulated       ``environment(x, site)`` and a field ``gaps``                        integer thresholds, CUDA
+Differentiable  ``gradient(x, out)`` (or ``reduced_gradient(x, beta, out)``)         MALA
+Clusterable     ``link(x, site, k)``, fields ``neighbours`` and ``links``            Wolff, SwendsenWang
+Conditional     model methods ``hidden_logits``, ``visible_logits``, ``n_hidden``    BlockGibbs
+==============  ==================================================================  ====================
+
+Energies are in units of the coupling; beta stays outside (`reduced_energy` is what an ensemble needs).
+"""
+
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from ._jit import capability, kernel
+from .errors import InvalidInput, MissingCapability
+from .lattices import Graph, Schedule
+from .spaces import Discrete, Space
+
+
+@capability
+def energy(model, x):
+    """Total energy E(x) of one configuration."""
+    raise NotImplementedError
+
+
+@capability
+def reduced_energy(model, x, beta):
+    """What the ensemble at beta weighs a configuration with, exp(-reduced_energy)."""
+    return beta * model.energy(x)
+
+
+@capability
+def delta_energy(model, x, site, value):
+    """Energy change when x[site] becomes `value`."""
+    raise NotImplementedError
+
+
+@capability
+def delta_reduced_energy(model, x, site, value, beta):
+    """Change of the reduced energy when x[site] becomes `value`."""
+    return beta * model.delta_energy(x, site, value)
+
+
+@capability
+def environment(model, x, site):
+    """Which of the few local environments `site` sits in: an index into the model's `gaps`."""
+    raise NotImplementedError
+
+
+@capability
+def gradient(model, x, out):
+    """Write dE/dx into `out`."""
+    raise NotImplementedError
+
+
+@capability
+def reduced_gradient(model, x, beta, out):
+    """Write the gradient of the reduced energy into `out`."""
+    model.gradient(x, out)
+    for i in range(out.shape[0]):
+        out[i] *= beta
+
+
+@capability
+def link(model, x, site, k):
+    """Index into `links` of the satisfied bond from `site` to its k-th neighbour; -1 if unsatisfied."""
+    raise NotImplementedError
+
+
+@runtime_checkable
+class EnergyModel(Protocol):
+    """What samplers and estimators see: a space and two energies of batches (*batch, *event)."""
+
+    @property
+    def space(self) -> Space:
+        """The state space."""
+        ...
+
+    def energy(self, x: Any) -> np.ndarray:
+        """E(x), float64, (*batch, *event) -> (*batch,)."""
+        ...
+
+    def reduced_energy(self, x: Any, beta: Any) -> np.ndarray:
+        """The reduced energy at beta (broadcast against the batch), float64, (*batch,)."""
+        ...
+
+
+class Model:
+    """An energy model whose physics is a compiled NamedTuple.
+
+    Parameters
+    ----------
+    space : Space
+        The state space of one configuration.
+    arrays : NamedTuple
+        Frozen arrays with methods in plain Python (see the table above). It must have ``energy``.
+    lattice : Graph, optional
+        Where the sites sit: gives parallel (coloured) update orders and lattice observables.
+
+    A model of your own is a NamedTuple and one call: ``Model(Spins(16), MyEnergy(couplings))``.
+    """
+
+    def __init__(self, space: Space, arrays: NamedTuple, lattice: Graph | None = None) -> None:
+        if not hasattr(type(arrays), "energy"):
+            raise InvalidInput(
+                f"{type(arrays).__name__} has no method energy(self, x). A compiled model is a NamedTuple "
+                "of arrays with at least that method."
+            )
+        if lattice is not None and lattice.n_sites != space.size:
+            raise InvalidInput(
+                f"The lattice has {lattice.n_sites} sites but the state space {space.size}."
+            )
+        self.space = space
+        self.arrays = arrays
+        self.lattice = lattice
+
+    def energy(self, x: Any) -> np.ndarray:
+        """E(x), float64, (*batch, size) -> (*batch,). Raises InvalidInput for values off the space."""
+        x = self.space.check(x)
+        flat = x.reshape(-1, self.space.size)
+        out = np.empty(len(flat))
+        _energies(self.arrays, flat, out)
+        return out.reshape(x.shape[:-1])
+
+    def reduced_energy(self, x: Any, beta: Any) -> np.ndarray:
+        """The reduced energy at beta, float64, (*batch,); beta broadcasts against the batch."""
+        x = self.space.check(x)
+        batch = x.shape[:-1]
+        flat = x.reshape(-1, self.space.size)
+        out = np.empty(len(flat))
+        betas = np.ascontiguousarray(np.broadcast_to(np.asarray(beta, np.float64), batch)).reshape(
+            -1
+        )
+        _reduced_energies(self.arrays, flat, betas, out)
+        return out.reshape(batch)
+
+    @cached_property
+    def capabilities(self) -> frozenset[str]:
+        """What samplers may ask of this model: names from the table above."""
+        methods = set(dir(type(self.arrays)))
+        found = set()
+        if isinstance(self.space, Discrete) and {"delta_energy", "delta_reduced_energy"} & methods:
+            found.add("Local")
+        if "environment" in methods and len(self.arrays.gaps):  # type: ignore[attr-defined]
+            found.add("Tabulated")
+        if {"gradient", "reduced_gradient"} & methods:
+            found.add("Differentiable")
+        if "link" in methods:
+            found.add("Clusterable")
+        if all(hasattr(self, m) for m in ("hidden_logits", "visible_logits", "n_hidden")):
+            found.add("Conditional")
+        return frozenset(found)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The update order of local sweeps: by colour on a lattice, natural order without one."""
+        if self.lattice is not None:
+            return self.lattice.schedule
+        return Schedule.sequential(self.space.size)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.space})"
+
+
+@kernel
+def _energies(model, x, out):
+    for i in range(x.shape[0]):
+        out[i] = energy(model, x[i])
+
+
+@kernel
+def _reduced_energies(model, x, beta, out):
+    for i in range(x.shape[0]):
+        out[i] = reduced_energy(model, x[i], beta[i])
+
+
+def require(model: Any, needed: str, sampler: str, instead: str) -> None:
+    """Raise MissingCapability unless `model` has the capability `needed`."""
+    found = getattr(model, "capabilities", frozenset())
+    if needed not in found:
+        has = ", ".join(sorted(found)) or "none"
+        raise MissingCapability(
+            f"{sampler} needs the capability {needed}, but {type(model).__name__} has {has}. {instead}"
+        )
