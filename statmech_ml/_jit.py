@@ -4,12 +4,14 @@ Two things live here.
 
 `capability` turns a plain function into the one generic numba overload through which kernels reach
 a model. A compiled model is a `NamedTuple` of arrays whose methods are plain Python; calling
-``delta_energy(model, x, site, value)`` in a kernel compiles *that class's* method, on the CPU and on
-CUDA alike, and simply calls it where the JIT is off.
+``delta_energy(model, x, site, value)`` in a kernel compiles *that class's* method, on the CPU and
+on CUDA alike, and simply calls it where the JIT is off.
 
-`kernel` compiles a function once per model origin. numba's disk cache does not see edits in other
+`kernel` compiles a function once per model class. numba's disk cache does not see edits in other
 files, so the cache directory is keyed by a digest of the package's sources and, for a model that a
-user wrote, of the user's file as well; models from ``__main__`` or a notebook are never cached.
+user wrote, of the user's file as well. Models from ``__main__`` or a notebook are never cached, nor
+is anything once a source has changed since it was imported: the digest would be that of the new
+file, the code that of the old.
 """
 
 import contextlib
@@ -19,6 +21,7 @@ import inspect
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,7 @@ from numba import types
 from numba.extending import overload, overload_method
 
 _PACKAGE = Path(__file__).parent
+_IMPORTED = time.time()
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 # For helpers that only kernels call: compiled into the kernel, so never cached on their own.
@@ -36,8 +40,8 @@ jit = numba.njit(**_OPTIONS)
 
 
 resolvers: dict[str, Callable[..., Any]] = {}
-"""Capability name -> its overload. numba-cuda does not see method overloads of numba's own types, so
-`samplers._cuda` registers these once more."""
+"""Capability name -> its overload. numba-cuda does not see method overloads of numba's own types,
+so `samplers._cuda` registers these once more."""
 
 
 def capability(default: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,22 +71,27 @@ def capability(default: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Kernel:
-    """A function compiled on first use, once per origin of the model that it is called with."""
+    """A function compiled on first use, once per set of foreign classes in its first argument."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
         self.py_func = function
-        self._compiled: dict[frozenset[str], Callable[..., Any]] = {}
+        self._compiled: dict[frozenset[type], Callable[..., Any]] = {}
+        self._lock = threading.Lock()
 
     def __call__(self, *args: Any) -> Any:
         if numba.config.DISABLE_JIT:
             # 64-bit generators wrap around on purpose; numpy scalars would warn.
             with np.errstate(over="ignore"):
                 return self.py_func(*args)
-        key = _foreign_modules(args[0])
-        if key not in self._compiled:
-            self._compiled[key] = _compile(self.py_func, key)
-        return self._compiled[key](*args)
+        key = _foreign_classes(args[0])
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            with self._lock:  # chains run on threads, which meet here the first time
+                if key not in self._compiled:
+                    self._compiled[key] = _compile(self.py_func, _modules(key))
+                compiled = self._compiled[key]
+        return compiled(*args)
 
 
 def kernel(function: Callable[..., Any]) -> Kernel:
@@ -90,16 +99,23 @@ def kernel(function: Callable[..., Any]) -> Kernel:
     return Kernel(function)
 
 
-def _foreign_modules(value: Any) -> frozenset[str]:
-    """Modules outside this package whose NamedTuple classes appear in a compiled model."""
-    found: set[str] = set()
+def _foreign_classes(value: Any) -> frozenset[type]:
+    """NamedTuple classes in a compiled model that were not written in this package.
+
+    Classes and not names: a module that is edited and reloaded defines new ones.
+    """
+    found: set[type] = set()
     if hasattr(value, "_fields"):
-        module = type(value).__module__
-        if module.partition(".")[0] != __package__:
-            found.add(module)
+        for cls in type(value).__mro__:
+            if cls.__module__.partition(".")[0] not in (__package__, "builtins", "typing"):
+                found.add(cls)
         for field in value:
-            found |= _foreign_modules(field)
+            found |= _foreign_classes(field)
     return frozenset(found)
+
+
+def _modules(classes: frozenset[type]) -> frozenset[str]:
+    return frozenset(cls.__module__ for cls in classes)
 
 
 def _compile(function: Callable[..., Any], modules: frozenset[str]) -> Callable[..., Any]:
@@ -118,8 +134,10 @@ def cache_directory(modules: frozenset[str] = frozenset()) -> Path | None:
         source = getattr(sys.modules.get(name), "__file__", None)
         if name == "__main__" or source is None or not Path(source).is_file():
             return None
-        digests.append(hashlib.sha256(Path(source).read_bytes()).hexdigest())
-    key = hashlib.sha256("".join(digests).encode()).hexdigest()[:20]
+        digests.append(_digest([Path(source)]))
+    if None in digests:
+        return None
+    key = hashlib.sha256("".join(map(str, digests)).encode()).hexdigest()[:20]
     home = numba.config.CACHE_DIR or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "statmech_ml"
     )
@@ -127,11 +145,18 @@ def cache_directory(modules: frozenset[str] = frozenset()) -> Path | None:
 
 
 @functools.cache
-def _package_digest() -> str:
+def _package_digest() -> str | None:
+    return _digest(sorted(_PACKAGE.rglob("*.py")))
+
+
+def _digest(sources: list[Path]) -> str | None:
+    """Digest of source files; None if one was written after this process began to import."""
     digest = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        digest.update(path.relative_to(_PACKAGE).as_posix().encode())
+    for path in sources:
+        digest.update(path.name.encode())
         digest.update(path.read_bytes())
+        if path.stat().st_mtime > _IMPORTED:
+            return None
     return digest.hexdigest()
 
 

@@ -1,19 +1,19 @@
 """Random streams that are addressed, not consumed.
 
-Every random number has an address (seed, chain, sweep, purpose, colour, position), so a run gives the
-same bits on one thread or many, on CPU or GPU, in one go or stopped and resumed at any sweep. The
-generator behind the address is Philox4x32-10:
+Every random number has an address (seed, chain, sweep, purpose, colour, position), so a run gives
+the same bits on one thread or many, on CPU or GPU, in one go or stopped and resumed at any sweep.
+The generator behind the address is Philox4x32-10:
 
-    J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3",
-    SC'11 (2011), doi:10.1145/2063384.2063405.
+    J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw,
+    "Parallel random numbers: as easy as 1, 2, 3", SC'11 (2011), doi:10.1145/2063384.2063405.
 
-All arithmetic below is on uint64 that hold 32-bit values, so nothing wraps around and the plain-Python
-run of a kernel is silent. Where a kernel consumes an unpredictable number of variates (a Wolff
-cluster), Philox seeds a xoshiro256++ generator per (seed, chain, sweep) instead.
+All arithmetic below is on uint64 that hold 32-bit values, so nothing wraps around and the
+plain-Python run of a kernel is silent. Where a kernel consumes an unpredictable number of variates
+(a Wolff cluster), Philox seeds a xoshiro256++ generator per (seed, chain, sweep) instead.
 
-Positions are dealt to Philox blocks in groups of 64: block ``16 g + i`` holds the words of positions
-``64 g + i + 16 w``, w = 0..3. Sixteen blocks side by side fill whole vector registers, and neighbouring
-GPU threads read neighbouring positions.
+Positions are dealt to Philox blocks in groups of 64: block ``16 g + i`` holds the words of
+positions ``64 g + i + 16 w``, w = 0..3. Sixteen blocks side by side fill whole vector registers,
+and neighbouring GPU threads read neighbouring positions.
 """
 
 import math
@@ -42,7 +42,6 @@ from .errors import InvalidInput
 ) = range(13)
 
 MAX_SWEEP = 2**40
-MAX_COLOURS = 2**16
 
 _MASK = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
@@ -138,7 +137,10 @@ def unit(high, low):
 
 @jit
 def normal_pair(w0, w1, w2, w3):
-    """Two independent standard normals from four words (Box and Muller 1958, doi:10.1214/aoms/1177706645)."""
+    """Two independent standard normals from four words.
+
+    G. E. P. Box and M. E. Muller, Ann. Math. Stat. 29, 610 (1958), doi:10.1214/aoms/1177706645.
+    """
     radius = math.sqrt(-2.0 * math.log(1.0 - unit(w0, w1)))
     angle = 2.0 * math.pi * unit(w2, w3)
     return radius * math.cos(angle), radius * math.sin(angle)
@@ -156,9 +158,11 @@ def seed_xoshiro(state, seed, chain, sweep, purpose):
 
 
 @jit
-def next_xoshiro(state):
-    """The next 64 bits of xoshiro256++ (Blackman and Vigna 2021, doi:10.1145/3460772)."""
-    s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
+def xoshiro_step(s0, s1, s2, s3):
+    """64 bits of xoshiro256++ and the next state, all in registers.
+
+    D. Blackman and S. Vigna, ACM Trans. Math. Softw. 47, 36 (2021), doi:10.1145/3460772.
+    """
     mixed = s0 + s3
     result = ((mixed << np.uint64(23)) | (mixed >> np.uint64(41))) + s0
     t = s1 << np.uint64(17)
@@ -168,6 +172,13 @@ def next_xoshiro(state):
     s0 ^= s3
     s2 ^= t
     s3 = (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
+    return result, s0, s1, s2, s3
+
+
+@jit
+def next_xoshiro(state):
+    """The next 64 bits of a xoshiro256++ state (uint64, 4), advanced in place."""
+    result, s0, s1, s2, s3 = xoshiro_step(state[0], state[1], state[2], state[3])
     state[0], state[1], state[2], state[3] = s0, s1, s2, s3
     return result
 
@@ -175,15 +186,13 @@ def next_xoshiro(state):
 def thresholds(probability: Any) -> np.ndarray:
     """Integer thresholds: a 64-bit uniform U is below ``thresholds(p)`` with probability p.
 
-    Exact to 2^-64 relative to 1 up to the rounding of p itself; p = 1 maps to 2^64 - 1. Computed on the
-    host once, so that every device takes the same decisions.
+    Exact to 2^-64 relative to 1 up to the rounding of p itself; p = 1 maps to 2^64 - 1. Computed on
+    the host once, so that every device takes the same decisions.
     """
     p = np.asarray(probability, dtype=np.float64)
     # ldexp is exact, and the largest double below 2^64 converts exactly.
     scaled = np.minimum(np.ldexp(p, 64), np.nextafter(2.0**64, 0.0))
-    whole = scaled.astype(np.uint64)
-    whole[p >= 1.0] = np.uint64(2**64 - 1)
-    return whole
+    return np.where(p >= 1.0, np.uint64(2**64 - 1), scaled.astype(np.uint64))
 
 
 def seed_from(rng: Any) -> int:
@@ -210,7 +219,7 @@ def _words(out, seed, chain, sweep, purpose, colour):
 def words(
     seed: int, chain: np.ndarray, sweep: int, purpose: int, colour: int, n: int
 ) -> np.ndarray:
-    """Words (chain, n) uint32 of one stream for a batch of chains, for samplers written in numpy."""
+    """Words of one stream for each chain of a batch, uint32 (chain, n), for samplers in numpy."""
     out = np.empty((len(chain), padded(n)), np.uint32)
     _words(out, np.uint64(seed), chain, sweep, purpose, colour)
     return out[:, :n]

@@ -1,10 +1,11 @@
 """`sample`: run a sampler on a model; `Chain`: what comes out.
 
-Chains are a batch axis and draws the next one, so every series is ``(chain, draw)`` and configurations
-are ``(chain, draw, size)``. A chain's `final` state continues bit for bit: the run of 1000 draws and the
-run of 400 continued for 600 are the same run.
+Chains are a batch axis and draws the next one, so every series is ``(chain, draw)`` and
+configurations are ``(chain, draw, size)``. A chain's `final` state continues bit for bit: the run
+of 1000 draws and the run of 400 continued for 600 are the same run.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -28,7 +29,8 @@ from .systems import EnergyModel
 
 FORMAT = "statmech-ml chain 1"
 
-# The equilibration warning: R-hat above 1.1, or a drift that equilibrium shows once in 3.5 million runs.
+# The equilibration warning: R-hat above 1.1, or a drift that equilibrium shows once in 3.5 million
+# runs.
 MAX_R_HAT = 1.1
 MAX_DRIFT = 5.0
 _MIN_DRAWS = 50  # shorter chains are not judged
@@ -107,6 +109,7 @@ class Chain:
             states=None if self.states is None else self.states[chosen],
             beta=self.beta[chosen],
             final=self.final._replace(x=self.final.x[chosen], chains=self.final.chains[chosen]),
+            sampler=self.sampler.of_chains(chosen),
             observables=pick(self.observables),
             info=pick(self.info),
         )
@@ -117,12 +120,12 @@ class Chain:
         Parameters
         ----------
         name : str
-            "energy_per_site", "specific_heat", "magnetization", "abs_magnetization", "susceptibility",
-            "binder" (see `statmech_ml.observables`), "energy", or the name of a scalar observable given
-            to `sample`.
+            "energy_per_site", "specific_heat", "magnetization", "abs_magnetization",
+            "susceptibility", "binder" (see `statmech_ml.observables`), "energy", or the name of a
+            scalar observable given to `sample`.
         on_short : "raise" or "accept"
-            What to do when the chain is too short for its autocorrelation time: raise ShortChain (which
-            carries the estimate so far), or accept a conservative answer.
+            What to do when the chain is too short for its autocorrelation time: raise ShortChain
+            (which carries the estimate so far), or accept a conservative answer.
 
         Raises
         ------
@@ -132,6 +135,7 @@ class Chain:
             When the error cannot be trusted.
         """
         if name == "energy":
+            self._require_one_beta(name)
             return mean(self.energy, on_short=on_short)
         if name in observables.DERIVED:
             if name != "energy_per_site" or len(np.unique(self.beta)) > 1:
@@ -149,8 +153,8 @@ class Chain:
             series = self.observables[name]
             if series.ndim != 2:
                 raise InvalidInput(
-                    f"{name!r} has shape {series.shape} and is no scalar series. Choose a component: "
-                    f"statistics.mean(chain.observables[{name!r}][..., 0])."
+                    f"{name!r} has shape {series.shape} and is no scalar series. Choose a "
+                    f"component: statistics.mean(chain.observables[{name!r}][..., 0])."
                 )
             return mean(series, on_short=on_short)
         known = sorted({"energy", *observables.DERIVED, *self.observables})
@@ -159,19 +163,17 @@ class Chain:
     def _require_one_beta(self, name: str) -> None:
         if len(np.unique(self.beta)) > 1:
             raise InvalidInput(
-                f"The chains ran at {len(np.unique(self.beta))} different betas, so {name!r} has no one "
-                "value. Choose one: chain.at(beta).estimate(...)."
+                f"The chains ran at {len(np.unique(self.beta))} different betas, so {name!r} has "
+                "no one value. Choose one: chain.at(beta).estimate(...)."
             )
 
     def to_arviz(self) -> Any:
-        """An arviz InferenceData: energy and scalar observables as posterior, info as sample_stats."""
+        """An arviz InferenceData: energy and observables as posterior, info as sample_stats."""
         import arviz
 
         series = {"energy": self.energy, **self.observables}
         return arviz.from_dict(
-            posterior={
-                name: values for name, values in series.items() if name != "energy_per_site"
-            },
+            posterior=series,
             sample_stats=dict(self.info) or None,
             attrs={"provenance": json.dumps(dict(self.provenance)), "beta": self.beta.tolist()},
         )
@@ -187,18 +189,20 @@ class Chain:
         if target.exists():
             raise StoreError(f"{target} exists. Choose another name, or remove it first.")
         partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
-        arrays = {"energy": self.energy, "beta": self.beta}
+        arrays: dict[str, np.ndarray] = {"energy": self.energy, "beta": self.beta}
         if self.states is not None:
             arrays["states"] = self.states
         arrays |= {"final/x": self.final.x, "final/chains": self.final.chains}
         arrays |= {f"observables/{name}": values for name, values in self.observables.items()}
         arrays |= {f"info/{name}": values for name, values in self.info.items()}
+        arrays = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
         try:
             group = zarr.open_group(partial, mode="w")
             for name, values in arrays.items():
-                group.create_array(name, data=np.ascontiguousarray(values))
+                group.create_array(name, data=values)
             group.attrs.update(
                 format=FORMAT,
+                checksums={name: _checksum(values) for name, values in arrays.items()},
                 sampler={"name": type(self.sampler).__name__, "settings": asdict(self.sampler)},
                 seed=str(self.final.seed),
                 sweep=self.final.sweep,
@@ -209,8 +213,9 @@ class Chain:
             )
             partial.rename(target)
         except OSError as error:
-            shutil.rmtree(partial, ignore_errors=True)
             raise StoreError(f"{target} cannot be written: {error}.") from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
     @classmethod
     def load(cls, path: str | Path) -> "Chain":
@@ -219,9 +224,9 @@ class Chain:
 
         try:
             group: Any = zarr.open_group(Path(path), mode="r")
-        except (FileNotFoundError, ValueError, OSError) as error:
+            about: Any = dict(group.attrs)
+        except (KeyError, TypeError, ValueError, OSError) as error:
             raise StoreError(f"{path} is not a readable zarr store: {error}.") from error
-        about: Any = dict(group.attrs)
         if about.get("format") != FORMAT:
             raise StoreError(
                 f"{path} is no saved chain: its format is {about.get('format')!r}, not {FORMAT!r}."
@@ -233,14 +238,24 @@ class Chain:
                 for name, value in about["sampler"]["settings"].items()
             }
 
-            def members(name: str) -> dict[str, np.ndarray]:
-                return {k: v[:] for k, v in group[name].arrays()} if name in group else {}
+            arrays = {name: group[name][:] for name in about["checksums"]}
+            for name, checksum in about["checksums"].items():
+                # zarr reads a chunk that is missing as zeros.
+                if _checksum(arrays[name]) != checksum:
+                    raise StoreError(f"{path} is damaged: {name} does not match its checksum.")
+
+            def members(folder: str) -> dict[str, np.ndarray]:
+                return {
+                    name.removeprefix(f"{folder}/"): values
+                    for name, values in arrays.items()
+                    if name.startswith(f"{folder}/")
+                }
 
             final = members("final")
             return cls(
-                energy=group["energy"][:],
-                states=group["states"][:] if "states" in group else None,
-                beta=group["beta"][:],
+                energy=arrays["energy"],
+                states=arrays.get("states"),
+                beta=arrays["beta"],
                 final=State(final["x"], int(about["seed"]), final["chains"], about["sweep"]),
                 sampler=kind(**settings),
                 n_sites=about["n_sites"],
@@ -250,7 +265,7 @@ class Chain:
                 provenance=about["provenance"],
                 interrupted=about["interrupted"],
             )
-        except (KeyError, AttributeError, TypeError, ValueError, OSError) as error:
+        except (KeyError, AttributeError, TypeError, ValueError, OSError, RuntimeError) as error:
             raise StoreError(f"{path} is damaged: {type(error).__name__}: {error}.") from error
 
 
@@ -280,13 +295,13 @@ def sample(
     n_draws : int
         Draws kept per chain.
     beta, temperature : float or array (chain,)
-        One of the two; beta = 1 / temperature, k_B = 1, in units of the coupling. A number serves all
-        chains.
+        One of the two; beta = 1 / temperature, k_B = 1, in units of the coupling. A number serves
+        all chains.
     n_chains : int
         Default: as many as there are betas, or 4.
     burn_in : int
-        Sweeps discarded first, in which samplers that adapt do so. Default: a fifth of the sweeps that
-        are kept, at least 10; none when continuing.
+        Sweeps discarded first, in which samplers that adapt do so. Default: a fifth of the sweeps
+        that are kept, at least 10; none when continuing.
     thin : int
         Sweeps between draws.
     start : "random", "ordered", array, or State
@@ -295,7 +310,8 @@ def sample(
         The seed. There is no default.
     observables : dict
         Name -> function of the configurations (chain, size), returning (chain, ...), or one of
-        "magnetization", "abs_magnetization". Measured at every draw; spins always get "magnetization".
+        "magnetization", "abs_magnetization". Measured at every draw; spins always get
+        "magnetization".
     keep_states : bool
         Whether to keep the configurations.
     device : "cpu" or "cuda"
@@ -323,7 +339,10 @@ def sample(
     >>> chain.energy.shape
     (2, 300)
     """
-    sampler = HeatBath() if sampler is None else sampler
+    given: Any = HeatBath() if sampler is None else sampler
+    if not isinstance(given, Sampler):
+        raise InvalidInput(f"{given!r} is no sampler. Give an instance, e.g. HeatBath().")
+    sampler = given
     continuing = isinstance(start, State)
     seed = _check_stream(start, rng)
     betas = _betas(beta, temperature, n_chains if not continuing else len(start.x))
@@ -338,12 +357,19 @@ def sample(
         raise InvalidInput(f"device={device!r} must be 'cpu' or 'cuda'.")
     if device not in sampler.devices:
         raise InvalidInput(
-            f"{type(sampler).__name__} does not run on {device!r}, only on {', '.join(sampler.devices)}."
+            f"{type(sampler).__name__} does not run on {device!r}, only on "
+            f"{', '.join(sampler.devices)}."
         )
     sampler.check(model)
     measured = _measured(model, observables)
     state = start if continuing else sampler.init(model, len(betas), seed, start)
-    state = state._replace(x=model.space.check(state.x, "start"))  # type: ignore[attr-defined]
+    state = state._replace(x=model.space.check(state.x, "start"))
+    if state.sweep + burn_in + n_draws * thin >= _rng.MAX_SWEEP:
+        raise InvalidInput(
+            f"{burn_in + n_draws * thin} sweeps after {state.sweep} leave the stream, which holds "
+            f"{_rng.MAX_SWEEP}. Start a new one: start=chain.final.x with another rng=."
+        )
+    provenance = _provenance(model, state.seed, device)
     series = {name: _allocate(name, f, state.x, n_draws) for name, f in measured.items()}
 
     sampler, state = (
@@ -382,19 +408,25 @@ def sample(
         thin=thin,
         observables={name: values[:, :done] for name, values in series.items()},
         info={name: values[:, :done] for name, values in info.items()},
-        provenance=_provenance(model, sampler, state.seed, device),
+        provenance=provenance | {"sampler": repr(sampler), "stream": sampler.stream},
         interrupted=interrupted,
     )
     _warn_unless_equilibrated(chain)
     return chain
 
 
+def _checksum(values: np.ndarray) -> str:
+    about = f"{values.dtype.str} {values.shape} ".encode()
+    return hashlib.sha256(about + values.tobytes()).hexdigest()
+
+
 def _check_stream(start: Any, rng: Any) -> int:
     if isinstance(start, State):
         if rng is not None:
             raise InvalidInput(
-                "rng= together with start=chain.final: the final state carries its own stream and would "
-                "ignore rng. Leave rng= out to continue, or give start=chain.final.x for a new stream."
+                "rng= together with start=chain.final: the final state carries its own stream and "
+                "would ignore rng. Leave rng= out to continue, or give start=chain.final.x for a "
+                "new stream."
             )
         return start.seed
     return _rng.seed_from(rng)
@@ -417,15 +449,19 @@ def _betas(beta: Any, temperature: Any, n_chains: int | None) -> np.ndarray:
         or (name == "temperature" and (array == 0).any())
     ):
         raise InvalidInput(
-            f"{name}={value!r} cannot work: temperatures are positive and finite (beta = 0, infinite "
-            "temperature, is allowed as beta=0). For an antiferromagnet turn the sign of the coupling."
+            f"{name}={value!r} cannot work: temperatures are positive and finite (infinite "
+            "temperature is allowed as beta=0). For an antiferromagnet, turn the sign of the "
+            "coupling."
         )
     if n_chains is None:
         n_chains = array.size if array.ndim else 4
     _check_count("n_chains", n_chains, 1)
     if array.ndim and array.size != n_chains:
         raise InvalidInput(f"{name} has {array.size} entries for {n_chains} chains.")
-    betas = array if name == "beta" else 1.0 / array
+    with np.errstate(over="ignore"):
+        betas = array if name == "beta" else 1.0 / array
+    if not np.isfinite(betas).all():
+        raise InvalidInput(f"temperature={value!r} is too small: 1 / temperature overflows.")
     return np.ascontiguousarray(np.broadcast_to(betas, n_chains))
 
 
@@ -443,6 +479,8 @@ def _measured(model: Any, asked: Mapping[str, Any] | None) -> dict[str, Callable
     for name, f in (asked or {}).items():
         if name == "energy":
             raise InvalidInput("The energy is always measured; give the observable another name.")
+        if not isinstance(name, str) or not name or "/" in name:
+            raise InvalidInput(f"An observable cannot be called {name!r}: a word without a slash.")
         if isinstance(f, str):
             if f not in BUILT_IN:
                 raise InvalidInput(
@@ -450,13 +488,18 @@ def _measured(model: Any, asked: Mapping[str, Any] | None) -> dict[str, Callable
                 )
             chosen[name] = BUILT_IN[f]
         elif callable(f):
-            chosen[name] = f
+            chosen[name] = _on_a_copy(f)
         else:
             raise InvalidInput(
-                f"The observable {name!r} is {f!r}; give a function of the configurations (chain, size) or "
-                f"one of {', '.join(BUILT_IN)}."
+                f"The observable {name!r} is {f!r}; give a function of the configurations "
+                f"(chain, size) or one of {', '.join(BUILT_IN)}."
             )
     return chosen
+
+
+def _on_a_copy(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f` of a copy: a user's function that changes its argument must not change the chain."""
+    return lambda x: f(x.copy())
 
 
 def _allocate(name: str, f: Callable[..., Any], x: np.ndarray, n_draws: int) -> np.ndarray:
@@ -464,21 +507,26 @@ def _allocate(name: str, f: Callable[..., Any], x: np.ndarray, n_draws: int) -> 
     value = np.asarray(f(x))
     if value.ndim == 0 or len(value) != len(x):
         raise InvalidInput(
-            f"The observable {name!r} returned shape {value.shape} for {len(x)} configurations; it must "
-            f"return one entry per chain, ({len(x)}, ...)."
+            f"The observable {name!r} returned shape {value.shape} for {len(x)} configurations; it "
+            f"must return one entry per chain, ({len(x)}, ...)."
         )
     return np.empty((len(x), n_draws, *value.shape[1:]), np.result_type(value.dtype, np.float64))
 
 
-def _provenance(model: Any, sampler: Sampler, seed: int, device: str) -> dict[str, Any]:
+def _provenance(model: Any, seed: int, device: str) -> dict[str, Any]:
     return {
         "model": repr(model),
-        "sampler": repr(sampler),
-        "stream": sampler.stream,
         "seed": str(seed),
         "device": device,
-        "versions": {name: metadata.version(name) for name in ("statmech-ml", "numpy", "numba")},
+        "versions": {name: _version(name) for name in ("statmech-ml", "numpy", "numba")},
     }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:  # run from a folder of sources that is not installed
+        return "unknown"
 
 
 def _warn_unless_equilibrated(chain: Chain) -> None:

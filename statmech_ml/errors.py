@@ -1,7 +1,7 @@
 """Errors that teach: each message says what was given, why it cannot work, and what to do instead.
 
-Everything the package raises on purpose derives from `StatmechError`, so one `except` clause catches
-it; the second base class (`ValueError`, `TypeError`) keeps ordinary Python idioms working.
+Everything the package raises on purpose derives from `StatmechError`, so one `except` clause
+catches it; the second base class (`ValueError`, `TypeError`) keeps ordinary Python idioms working.
 """
 
 from typing import Any
@@ -18,9 +18,9 @@ class InvalidInput(StatmechError, ValueError):
 class MissingCapability(StatmechError, TypeError):
     """A sampler or estimator was asked to use a model that lacks what it needs.
 
-    Samplers ask models for small capabilities (`Local`, `Tabulated`, `Differentiable`, `Clusterable`,
-    `Conditional`; see `statmech_ml.systems`). The message names the missing one and the samplers
-    that do without it.
+    Samplers ask models for small capabilities (`Local`, `Tabulated`, `Differentiable`,
+    `Clusterable`, `Conditional`; see `statmech_ml.systems`). The message names the missing one and
+    the samplers that do without it.
     """
 
 

@@ -1,15 +1,19 @@
 """Lattices and graphs: which sites are bonded.
 
-A regular lattice is implicit: shape, bond offsets and boundary. Neighbour tables, bond lists, colourings
-and coordinates are built when somebody asks for them, so a 65,536 x 65,536 lattice costs nothing by
-itself. Sites are numbered row by row (last axis fastest, basis sites of a cell next to each other).
+A regular lattice is implicit: shape, bond offsets and boundary. Neighbour tables, bond lists,
+colourings and coordinates are built when somebody asks for them, so a 65,536 x 65,536 lattice costs
+nothing by itself. Sites are numbered row by row (last axis fastest, basis sites of a cell next to
+each other).
 
 Each bond counts once. On a periodic side of length 2 the two bonds between a pair both count: they
 are different bonds of the torus, and Kaufman's formula has them both.
 """
 
+import math
+import operator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -42,6 +46,11 @@ class Graph:
 
     @cached_property
     def _table(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.n_sites > np.iinfo(np.int32).max:
+            raise InvalidInput(
+                f"A neighbour table of {self.n_sites} sites is not built: its entries are int32. "
+                "Lattices this large need kernels that do without one (HeatBath on an even torus)."
+            )
         ends = self.bonds.reshape(-1, 2)
         site = ends.ravel()
         degree = np.bincount(site, minlength=self.n_sites)
@@ -61,7 +70,7 @@ class Graph:
 
     @property
     def neighbour_bonds(self) -> np.ndarray:
-        """The bond that leads to each neighbour, int64, shape (n_sites, max_degree), padded with -1."""
+        """The bond to each neighbour, int64, shape (n_sites, max_degree), padded with -1."""
         return self._table[1]
 
     @cached_property
@@ -87,18 +96,30 @@ class Graph:
         return Schedule(order, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
 
     @cached_property
-    def n_components(self) -> int:
-        """Number of connected components."""
+    def components(self) -> np.ndarray:
+        """Which connected component each site belongs to, numbered from 0, shape (n_sites,)."""
         from scipy.sparse import coo_array, csgraph
 
         i, j = self.bonds.T
         matrix = coo_array((np.ones(len(i), np.int8), (i, j)), shape=(self.n_sites,) * 2)
-        return int(csgraph.connected_components(matrix, directed=False)[0])
+        return np.asarray(csgraph.connected_components(matrix, directed=False)[1], np.int64)
+
+    @property
+    def n_components(self) -> int:
+        """Number of connected components."""
+        return int(self.components.max()) + 1
+
+    @property
+    def is_ring(self) -> bool:
+        """Whether some component is a cycle: every one of its sites has exactly two bonds."""
+        two = np.ones(self.n_components, dtype=bool)
+        np.logical_and.at(two, self.components, self.degrees == 2)
+        return bool(two.any())
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """An update order: `order` lists the sites, colour c holds ``order[starts[c]:starts[c + 1]]``."""
+    """An update order: `order` lists the sites; colour c is ``order[starts[c]:starts[c + 1]]``."""
 
     order: np.ndarray
     starts: np.ndarray
@@ -179,9 +200,22 @@ class Lattice(Graph):
         return (cells[:, None, :] + positions[None]).reshape(-1, vectors.shape[1])
 
     @property
+    def n_components(self) -> int:
+        """Number of connected components; of a Bravais torus without building its bonds."""
+        if self.basis > 1 or not all(self.periodic):
+            return super().n_components
+        # The index in Z^d of the lattice that displacements and periods span: the greatest common
+        # divisor of the d x d minors of its generators (they are few).
+        d = len(self.shape)
+        periods = [[n if i == j else 0 for j in range(d)] for i, n in enumerate(self.shape)]
+        generators = [list(shift) for _, _, shift in self.offsets] + periods
+        return math.gcd(*(_determinant(list(rows)) for rows in combinations(generators, d)))
+
+    @property
     def is_ring(self) -> bool:
-        """Whether this is a periodic chain, where a fixed Metropolis order is not ergodic."""
-        return self.name == "chain" and self.periodic[0]
+        """Whether the lattice is one closed ring of bonds, by whatever name."""
+        # A ring has as many bonds as sites, which is known without building them.
+        return self.n_bonds == self.n_sites and super().is_ring
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,18 +235,6 @@ class EdgeGraph(Graph):
     def bonds(self) -> np.ndarray:
         """The edges in the order given, int64, shape (n_bonds, 2)."""
         return self.edges
-
-    @property
-    def is_ring(self) -> bool:
-        """Whether some component is a cycle: every one of its sites has exactly two bonds."""
-        from scipy.sparse import coo_array, csgraph
-
-        i, j = self.bonds.T
-        matrix = coo_array((np.ones(len(i), np.int8), (i, j)), shape=(self.n_sites,) * 2)
-        n, label = csgraph.connected_components(matrix, directed=False)
-        all_two = np.ones(n, dtype=bool)
-        np.logical_and.at(all_two, label, self.degrees == 2)
-        return bool(all_two.any())
 
 
 def _lattice(
@@ -242,6 +264,17 @@ def _lattice(
             )
     shape = tuple(int(s) for s in sides)
     return Lattice(name, shape, offsets, periodic, basis, vectors, positions)
+
+
+def _determinant(rows: list[list[int]]) -> int:
+    """Determinant of a small matrix of whole numbers, exactly, along the first row."""
+    if not rows:
+        return 1
+    return sum(
+        (-1) ** j * entry * _determinant([row[:j] + row[j + 1 :] for row in rows[1:]])
+        for j, entry in enumerate(rows[0])
+        if entry
+    )
 
 
 def chain(length: int, boundary: Any = "periodic") -> Lattice:
@@ -314,14 +347,17 @@ def bravais(shape: Any, offsets: Any, boundary: Any = "periodic", name: str = "b
     Raises
     ------
     InvalidInput
-        For a zero or repeated displacement, and for a lattice that falls apart into copies (all bonds
-        diagonal on an even square, say): its chains would sample several systems as one.
+        For a zero or repeated displacement, and for a lattice that falls apart into copies (all
+        bonds diagonal on an even square, say): its chains would sample several systems as one.
 
     >>> bravais((4, 4), [(0, 1), (1, 0), (1, 1), (1, -1)]).n_bonds
     64
     """
     shape = tuple(shape)
-    shifts = [tuple(int(d) for d in o) for o in offsets]
+    try:
+        shifts = [tuple(operator.index(d) for d in o) for o in offsets]
+    except TypeError as error:
+        raise InvalidInput(f"offsets={offsets!r} must be whole-number displacements.") from error
     if not shifts or any(len(s) != len(shape) for s in shifts):
         raise InvalidInput(
             f"offsets={offsets!r} must be displacements with {len(shape)} entries each."
@@ -367,9 +403,12 @@ def from_edges(edges: Any, n_sites: int | None = None) -> EdgeGraph:
         given = np.empty((0, 2), dtype=np.int64)
     if given.ndim != 2 or given.shape[1] != 2 or not np.issubdtype(given.dtype, np.integer):
         raise InvalidInput(
-            f"edges has shape {given.shape} and dtype {given.dtype}; integer pairs (n_edges, 2) are needed."
+            f"edges has shape {given.shape} and dtype {given.dtype}; integer pairs (n_edges, 2) "
+            "are needed."
         )
     pairs = given.astype(np.int64)
+    if n_sites is not None and not isinstance(n_sites, int | np.integer):
+        raise InvalidInput(f"n_sites={n_sites!r} must be a whole number.")
     total = int(pairs.max(initial=-1)) + 1 if n_sites is None else int(n_sites)
     if total < 1:
         raise InvalidInput("A graph needs at least one site: give edges, or n_sites.")
@@ -381,16 +420,16 @@ def from_edges(edges: Any, n_sites: int | None = None) -> EdgeGraph:
     loops = np.flatnonzero(pairs[:, 0] == pairs[:, 1])
     if len(loops):
         raise InvalidInput(
-            f"Edge {loops[0]} bonds site {pairs[loops[0], 0]} to itself. A self-loop adds a constant "
-            "to the energy; leave it out."
+            f"Edge {loops[0]} bonds site {pairs[loops[0], 0]} to itself. A self-loop adds a "
+            "constant to the energy; leave it out."
         )
     ordered = np.sort(pairs, axis=1)
     _, first, counts = np.unique(ordered, axis=0, return_index=True, return_counts=True)
     if (counts > 1).any():
         twice = ordered[first[counts > 1][0]]
         raise InvalidInput(
-            f"The edge {twice[0]}-{twice[1]} is given {counts.max()} times. Give it once, with the sum "
-            "of its couplings."
+            f"The edge {twice[0]}-{twice[1]} is given {counts[counts > 1][0]} times. Give it once, "
+            "with the sum of its couplings."
         )
     pairs.setflags(write=False)
     return EdgeGraph(pairs, total)

@@ -1,8 +1,9 @@
 """State spaces: what one configuration is made of.
 
-A space fixes the event shape ``(size,)``, the dtype, which values are legal, and how uniformly random
-or ordered configurations are drawn. Discrete values are evenly spaced: ``low + step * k`` for
-``k = 0 .. n_values - 1``, and the *index* of a configuration reads its k's as digits, site 0 fastest.
+A space fixes the event shape ``(size,)``, the dtype, which values are legal, and how uniformly
+random or ordered configurations are drawn. Discrete values are evenly spaced: ``low + step * k``
+for ``k = 0 .. n_values - 1``, and the *index* of a configuration reads its k's as digits, site 0
+fastest.
 """
 
 from dataclasses import dataclass
@@ -38,8 +39,8 @@ class Space:
                 f"{name} has shape {given.shape}, but {type(self).__name__} configurations have "
                 f"{self.size} sites on the last axis."
             )
-        if not np.issubdtype(given.dtype, np.number) and given.dtype != bool:
-            raise InvalidInput(f"{name} has dtype {given.dtype}; numbers are needed.")
+        if given.dtype.kind not in "biuf":
+            raise InvalidInput(f"{name} has dtype {given.dtype}; real numbers are needed.")
         self._check_values(given, name)
         return np.ascontiguousarray(given, dtype=self.dtype)
 
@@ -81,7 +82,7 @@ class Discrete(Space):
         return np.full((n_chains, self.size), self.values[-1], dtype=np.int8)
 
     def index(self, x: np.ndarray) -> np.ndarray:
-        """Index of each configuration (*batch, size) -> int64 (*batch,); site 0 is the fastest digit."""
+        """Index of each configuration, (*batch, size) -> int64 (*batch,); site 0 varies fastest."""
         if self.n_states > 2**62:
             raise InvalidInput(f"{self} has {self.n_values}^{self.size} states; too many to index.")
         digits = (np.asarray(x).astype(np.int64) - self.low) // self.step
@@ -127,8 +128,8 @@ class Levels(Discrete):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 2 <= self.n_levels <= 127:
-            raise InvalidInput(f"n_levels={self.n_levels} is not in 2..127 (states are int8).")
+        if not isinstance(self.n_levels, int | np.integer) or not 2 <= self.n_levels <= 127:
+            raise InvalidInput(f"n_levels={self.n_levels!r} is not in 2..127 (states are int8).")
 
     @property
     def n_values(self) -> int:

@@ -1,21 +1,26 @@
 """The EnergyModel protocol and its capabilities.
 
-A model is a state space, an energy, and (for compiled samplers) a `NamedTuple` of frozen arrays whose
-methods are plain Python. Everything beyond the energy is a *capability*: a small set of methods that
-some sampler needs and looks for.
+A model is a state space, an energy, and (for compiled samplers) a `NamedTuple` of frozen arrays
+whose methods are plain Python. Everything beyond the energy is a *capability*: a small set of
+methods that some sampler needs and looks for.
 
-==============  ==================================================================  ====================
-capability      methods of the compiled NamedTuple                                  asked for by
-==============  ==================================================================  ====================
-(every model)   ``energy(x)``; ``reduced_energy(x, beta)`` if not beta * energy      everything
-Local           ``delta_energy(x, site, value)`` (or ``delta_reduced_energy``)       HeatBath, Metropolis
-Tabulated       ``environment(x, site)`` and a field ``gaps``                        integer thresholds, CUDA
-Differentiable  ``gradient(x, out)`` (or ``reduced_gradient(x, beta, out)``)         MALA
-Clusterable     ``link(x, site, k)``, fields ``neighbours`` and ``links``            Wolff, SwendsenWang
-Conditional     model methods ``hidden_logits``, ``visible_logits``, ``n_hidden``    BlockGibbs
-==============  ==================================================================  ====================
+==============  ================================================================  ================
+capability      methods of the compiled NamedTuple                                asked for by
+==============  ================================================================  ================
+(every model)   ``energy(x)``; ``reduced_energy(x, beta)`` if not beta * energy   everything
+Local           ``delta_energy(x, site, value)`` (or ``delta_reduced_energy``)    HeatBath,
+                                                                                  Metropolis
+Tabulated       ``environment(x, site)`` and a field ``gaps``, for two values     HeatBath by
+                a site: E(higher) - E(lower) of each environment                  thresholds, CUDA
+Differentiable  ``gradient(x, out)`` (or ``reduced_gradient(x, beta, out)``)      MALA
+Clusterable     ``link(x, site, k, value)``, fields ``neighbours`` and ``links``         Wolff,
+                                                                                  SwendsenWang
+Conditional     model methods ``hidden_logits``, ``visible_logits``, and          BlockGibbs
+                ``n_hidden``
+==============  ================================================================  ================
 
-Energies are in units of the coupling; beta stays outside (`reduced_energy` is what an ensemble needs).
+Energies are in units of the coupling; beta stays outside (`reduced_energy` is what an ensemble
+needs).
 """
 
 from functools import cached_property
@@ -74,8 +79,11 @@ def reduced_gradient(model, x, beta, out):
 
 
 @capability
-def link(model, x, site, k):
-    """Index into `links` of the satisfied bond from `site` to its k-th neighbour; -1 if unsatisfied."""
+def link(model, x, site, k, value):
+    """Index into `links` of the bond to the k-th neighbour of `site`, as if x[site] were `value`.
+
+    -1 where that bond would be unsatisfied, or where there is no k-th neighbour.
+    """
     raise NotImplementedError
 
 
@@ -107,7 +115,9 @@ class Model:
     arrays : NamedTuple
         Frozen arrays with methods in plain Python (see the table above). It must have ``energy``.
     lattice : Graph, optional
-        Where the sites sit: gives parallel (coloured) update orders and lattice observables.
+        Where the sites sit: gives parallel (coloured) update orders and lattice observables. It
+        must bond every two sites that interact, as sites of one colour are updated at once on CUDA;
+        leave it out if it does not.
 
     A model of your own is a NamedTuple and one call: ``Model(Spins(16), MyEnergy(couplings))``.
     """
@@ -115,8 +125,8 @@ class Model:
     def __init__(self, space: Space, arrays: NamedTuple, lattice: Graph | None = None) -> None:
         if not hasattr(type(arrays), "energy"):
             raise InvalidInput(
-                f"{type(arrays).__name__} has no method energy(self, x). A compiled model is a NamedTuple "
-                "of arrays with at least that method."
+                f"{type(arrays).__name__} has no method energy(self, x). A compiled model is a "
+                "NamedTuple of arrays with at least that method."
             )
         if lattice is not None and lattice.n_sites != space.size:
             raise InvalidInput(
@@ -127,7 +137,7 @@ class Model:
         self.lattice = lattice
 
     def energy(self, x: Any) -> np.ndarray:
-        """E(x), float64, (*batch, size) -> (*batch,). Raises InvalidInput for values off the space."""
+        """E(x), float64, (*batch, size) -> (*batch,); InvalidInput for values off the space."""
         x = self.space.check(x)
         flat = x.reshape(-1, self.space.size)
         out = np.empty(len(flat))
@@ -135,26 +145,25 @@ class Model:
         return out.reshape(x.shape[:-1])
 
     def reduced_energy(self, x: Any, beta: Any) -> np.ndarray:
-        """The reduced energy at beta, float64, (*batch,); beta broadcasts against the batch."""
-        x = self.space.check(x)
-        batch = x.shape[:-1]
-        flat = x.reshape(-1, self.space.size)
-        out = np.empty(len(flat))
-        betas = np.ascontiguousarray(np.broadcast_to(np.asarray(beta, np.float64), batch)).reshape(
-            -1
-        )
-        _reduced_energies(self.arrays, flat, betas, out)
+        """The reduced energy at beta, float64; beta and the batch broadcast against each other."""
+        x, beta = self.space.check(x), np.asarray(beta, np.float64)
+        batch = np.broadcast_shapes(x.shape[:-1], beta.shape)
+        flat = np.ascontiguousarray(np.broadcast_to(x, (*batch, x.shape[-1])))
+        betas = np.ascontiguousarray(np.broadcast_to(beta, batch))
+        out = np.empty(betas.size)
+        _reduced_energies(self.arrays, flat.reshape(-1, x.shape[-1]), betas.reshape(-1), out)
         return out.reshape(batch)
 
     @cached_property
     def capabilities(self) -> frozenset[str]:
         """What samplers may ask of this model: names from the table above."""
         methods = set(dir(type(self.arrays)))
-        found = set()
+        found: set[str] = set()
         if isinstance(self.space, Discrete) and {"delta_energy", "delta_reduced_energy"} & methods:
             found.add("Local")
-        if "environment" in methods and len(self.arrays.gaps):  # type: ignore[attr-defined]
-            found.add("Tabulated")
+            gaps: Any = getattr(self.arrays, "gaps", ())
+            if "environment" in methods and self.space.n_values == 2 and len(gaps):
+                found.add("Tabulated")
         if {"gradient", "reduced_gradient"} & methods:
             found.add("Differentiable")
         if "link" in methods:
@@ -188,9 +197,10 @@ def _reduced_energies(model, x, beta, out):
 
 def require(model: Any, needed: str, sampler: str, instead: str) -> None:
     """Raise MissingCapability unless `model` has the capability `needed`."""
-    found = getattr(model, "capabilities", frozenset())
+    found: frozenset[str] = getattr(model, "capabilities", frozenset())
     if needed not in found:
         has = ", ".join(sorted(found)) or "none"
         raise MissingCapability(
-            f"{sampler} needs the capability {needed}, but {type(model).__name__} has {has}. {instead}"
+            f"{sampler} needs the capability {needed}, but {type(model).__name__} has {has}. "
+            f"{instead}"
         )

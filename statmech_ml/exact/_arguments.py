@@ -19,8 +19,8 @@ def inverse_temperature(beta: ArrayLike) -> NDArray[np.float64]:
     if np.any(bad):
         raise InvalidInput(
             f"beta is an inverse temperature, finite and >= 0, but {np.count_nonzero(bad)} of "
-            f"{values.size} values are not (the first is {values[bad].flat[0]}). Use a large finite "
-            "beta for T -> 0; for an antiferromagnet make the coupling negative, not beta."
+            f"{values.size} values are not (the first is {values[bad].flat[0]}). Use a large "
+            "finite beta for T -> 0; for an antiferromagnet make the coupling negative, not beta."
         )
     return values
 

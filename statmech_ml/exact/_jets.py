@@ -1,12 +1,12 @@
 """Second-order jets: a function of beta carried with its first two derivatives.
 
 A jet holds f, beta f' and beta^2 f'' (the scaled derivatives stay finite where f' itself diverges,
-as that of log sinh(2 beta J) does at beta = 0). Sums, products and compositions follow the chain rule,
-so the derivatives of a formula are as exact, and as free of cancellation, as the formula is. Entries
-are floats or arrays of one shape.
+as that of log sinh(2 beta J) does at beta = 0). Sums, products and compositions follow the chain
+rule, so the derivatives of a formula are as exact, and as free of cancellation, as the formula is.
+Entries are floats or arrays of one shape.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -88,6 +88,11 @@ def log1p(f: Jet) -> Jet:
     return f.map(np.log1p(f.value), slope, -(slope**2))
 
 
+def log(f: Jet) -> Jet:
+    slope = 1.0 / f.value
+    return f.map(np.log(f.value), slope, -(slope**2))
+
+
 def expm1(f: Jet) -> Jet:
     g = np.exp(f.value)
     return f.map(np.expm1(f.value), g, g)
@@ -103,6 +108,11 @@ def cosh(f: Jet) -> Jet:
     return f.map(g, np.sinh(f.value), g)
 
 
+def arctanh(f: Jet) -> Jet:
+    slope = 1.0 / ((1.0 - f.value) * (1.0 + f.value))
+    return f.map(np.arctanh(f.value), slope, 2.0 * f.value * slope**2)
+
+
 def log_cosh(f: Jet) -> Jet:
     """log cosh f, keeping its digits near 0 and finite where cosh overflows."""
     size = np.abs(f.value)
@@ -115,8 +125,7 @@ def log_cosh(f: Jet) -> Jet:
     return f.map(np.where(size < 1.0, near, far), slope, sech_squared)
 
 
-def for_each(betas: np.ndarray, call: Callable[[float], Jet]) -> Jet:
-    """Jets of a scalar function at every entry of an array, as one jet of its shape."""
-    jets = [call(beta) for beta in betas.ravel().tolist()]
+def stack(jets: Sequence[Jet], shape: tuple[int, ...]) -> Jet:
+    """One jet of arrays of the given shape from jets of numbers, in row-major order."""
     columns = np.array([(j.value, j.first, j.second) for j in jets], dtype=float).reshape(-1, 3)
-    return Jet(*(columns[:, i].reshape(betas.shape) for i in range(3)))
+    return Jet(*(columns[:, i].reshape(shape) for i in range(3)))

@@ -6,12 +6,14 @@ temperature (Kramers and Wannier 1941, doi:10.1103/PhysRev.60.252):
 
     log Z / N = 2 K + f(e^{-4K})  below T_c,     log 2 + 2 log cosh K + f(tanh^2 K)  above.
 
-Onsager's integral for f, expanded in powers of its modulus, has terms of order w that cancel and leave
-f = w^2 + ...; the specific heat then loses all its digits when w^2 reaches rounding. So far from T_c, w <
-SERIES_LIMIT, f is summed from its Taylor series, whose coefficients are integers over k.
+Onsager's integral for f, expanded in powers of its modulus, has terms of order w that cancel and
+leave f = w^2 + ...; the specific heat then loses all its digits when w^2 reaches rounding. So far
+from T_c f is summed from its Taylor series, whose coefficients a_k are integers over k.
 """
 
+import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.polynomial import polynomial
@@ -26,12 +28,15 @@ _CRITICAL_K_TAIL = -1.125272946412933e-17  # K_c minus its double, so that K - K
 
 # The series converges up to w_c = 3 - 2 sqrt 2 = 0.1716 at T_c; at 0.05 the 40 terms leave
 # (0.05 / w_c)^40 < 1e-21 of the leading ones.
-SERIES_LIMIT = 0.05
+_SERIES_LIMIT = 0.05
 _SERIES_TERMS = 40
+LOW_TEMPERATURE_K = -0.25 * math.log(_SERIES_LIMIT)  # the series serves from here up
+HIGH_TEMPERATURE_K = math.atanh(math.sqrt(_SERIES_LIMIT))  # and from here down
 
 
-def sinh_minus_one(K: Array | float) -> Array | float:
-    """sinh(2K) - 1 with full relative accuracy at K_c: with d = K - K_c, 2 sinh^2 d + sqrt 2 sinh 2d."""
+def sinh_minus_one(K: Any) -> Any:
+    """sinh(2K) - 1 of a number or an array, with full relative accuracy at K_c."""
+    # With d = K - K_c, sinh(2 K_c + 2 d) = cosh 2d + sqrt 2 sinh 2d.
     d = (K - CRITICAL_K) - _CRITICAL_K_TAIL
     return 2.0 * np.sinh(d) ** 2 + np.sqrt(2.0) * np.sinh(2.0 * d)
 
@@ -40,8 +45,8 @@ def sinh_minus_one(K: Array | float) -> Array | float:
 def _polygon_coefficients() -> tuple[int, ...]:
     """Integers b_k = k a_k of f(w) = sum_k a_k w^k: 0, 0, 2, 6, 18, 60, ...
 
-    f(w) = log(1 + w) - sum_k C(2k, k)^2 p^k / (4k) with p = w (1 - w)^2 / (1 + w)^4, where C(2k, k)^2
-    counts the closed walks of 2k steps on the square lattice (Onsager's double integral expanded).
+    f(w) = log(1 + w) - sum_k C(2k, k)^2 p^k / (4k) with p = w (1 - w)^2 / (1 + w)^4: Onsager's
+    double integral expanded, in which C(2k, k)^2 counts closed walks of 2k steps.
     """
     size = _SERIES_TERMS + 1
 
@@ -73,7 +78,7 @@ def _polygon_coefficients() -> tuple[int, ...]:
     return tuple(a - b for a, b in zip(first, product(log_slope, walks), strict=True))
 
 
-def _polygon_series(w: Array, log_w: Jet) -> Jet:
+def _polygon_series(w: Any, log_w: Jet) -> Jet:
     """Jet of f(w); of `log_w` only the derivatives are read, so w = 0 is allowed."""
     b = np.array(_polygon_coefficients(), dtype=float)
     k = np.arange(b.size)
@@ -84,16 +89,17 @@ def _polygon_series(w: Array, log_w: Jet) -> Jet:
     )
 
 
-def low_temperature_bulk(K: Array) -> Jet:
-    """log Z / N - 2 K of the infinite lattice, for e^{-4K} <= SERIES_LIMIT."""
+def low_temperature_bulk(K: Any) -> Jet:
+    """log Z / N - 2 K of the infinite lattice, for K >= LOW_TEMPERATURE_K, number or array."""
     K = np.minimum(K, 1e3)  # e^{-4K} underflows long before; the square of K then cannot overflow
     return _polygon_series(np.exp(-4.0 * K), Jet(None, -4.0 * K, 0.0 * K))
 
 
-def high_temperature_bulk(K: Array) -> Jet:
-    """log Z / N of the infinite lattice, for tanh^2 K <= SERIES_LIMIT."""
-    # log w = 2 log tanh K: K d/dK gives 4K / sinh 2K, which is 2 at K = 0.
-    ratio = over_sinh(2.0 * K)
+def high_temperature_bulk(K: Any) -> Jet:
+    """log Z / N of the infinite lattice, for K <= HIGH_TEMPERATURE_K, number or array."""
+    # log w = 2 log tanh K: K d/dK gives 2 (2K / sinh 2K), which is 2 at K = 0.
+    x = np.asarray(2.0 * K)
+    ratio = np.divide(x, np.sinh(x), out=np.ones_like(x), where=x != 0)
     log_w = Jet(None, 2.0 * ratio, -2.0 * ratio**2 * np.cosh(2.0 * K))
     dimers = Jet(
         np.log(2.0) + np.log1p(np.sinh(K) ** 2),
@@ -101,9 +107,3 @@ def high_temperature_bulk(K: Array) -> Jet:
         2.0 * (K / np.cosh(K)) ** 2,
     )
     return dimers + _polygon_series(np.tanh(K) ** 2, log_w)
-
-
-def over_sinh(x: Array | float) -> Array:
-    """x / sinh x, which is 1 at x = 0."""
-    x = np.asarray(x, dtype=np.float64)
-    return np.divide(x, np.sinh(x), out=np.ones_like(x), where=x != 0)

@@ -1,6 +1,7 @@
 """Kaufman's solution of the Ising model on a finite square lattice with periodic boundaries.
 
-E = -J sum_<ij> s_i s_j on Lx x Ly = m x n sites, K = beta J. With cosh gamma_l = sinh 2K + 1/sinh 2K - cos(pi l/n),
+E = -J sum_<ij> s_i s_j on Lx x Ly = m x n sites, K = beta J. With
+cosh gamma_l = sinh 2K + 1/sinh 2K - cos(pi l/n),
 
     Z = (1/2) (2 sinh 2K)^(mn/2) [ prod_odd 2 cosh(m gamma_l/2)  + prod_odd 2 sinh(m gamma_l/2)
                                  + prod_even 2 cosh(m gamma_l/2) + prod_even 2 sinh(m gamma_l/2) ],
@@ -8,17 +9,17 @@ E = -J sum_<ij> s_i s_j on Lx x Ly = m x n sites, K = beta J. With cosh gamma_l 
 the products over the odd and the even l in 0 .. 2n - 1. gamma_0 = 2K + log tanh K changes sign at
 T_c, and with it the last product; all other gamma_l are positive.
 
-Domain: sides >= 2, equal or not, any finite beta >= 0. On a side of length 2 the two bonds between a
-pair of sites both count. J < 0 is exact with |J| where both sides are even (flip one sublattice); an odd
-side frustrates the antiferromagnet, and is refused. Cost: O(min(Lx, Ly)) per beta.
+Domain: sides >= 2, equal or not, any finite beta >= 0. On a side of length 2 the two bonds between
+a pair of sites both count. J < 0 is exact with |J| where both sides are even (flip one sublattice);
+an odd side frustrates the antiferromagnet, and is refused. Cost: O(min(Lx, Ly)) per beta.
 
-The four products are combined in pairs, prod (1 + y) +- prod (1 - y) with y = exp(-m gamma), into sums
-of positive terms, in the log domain. Derivatives are analytic (`_jets.py`). Far from T_c the common
-factor is the infinite lattice's series and what remains are the small terms of paths that wind around
-the torus, so energy, entropy and specific heat keep their digits for T -> 0 and T -> infinity.
+The four products are combined in pairs, prod (1 + y) +- prod (1 - y) with y = exp(-m gamma), into
+sums of positive terms, in the log domain. Derivatives are analytic (`_jets.py`). Far from T_c the
+common factor is the infinite lattice's series and what remains are the small terms of paths that
+wind around the torus, so energy, entropy and specific heat keep their digits at low and at high T.
 
-Reference: Kaufman (1949), doi:10.1103/PhysRev.76.1232, with derivatives as in Ferdinand and Fisher (1969),
-doi:10.1103/PhysRev.185.832.
+Reference: Kaufman (1949), doi:10.1103/PhysRev.76.1232, with derivatives as in Ferdinand and Fisher
+(1969), doi:10.1103/PhysRev.185.832.
 """
 
 from typing import Any, NamedTuple
@@ -34,9 +35,10 @@ from statmech_ml.exact._arguments import (
     like_input,
     whole_number,
 )
-from statmech_ml.exact._jets import Jet, cosh, exp, for_each, log1p, log_cosh, sinh
+from statmech_ml.exact._jets import Jet, cosh, exp, log1p, log_cosh, sinh, stack
 from statmech_ml.exact._square import (
-    SERIES_LIMIT,
+    HIGH_TEMPERATURE_K,
+    LOW_TEMPERATURE_K,
     Array,
     high_temperature_bulk,
     low_temperature_bulk,
@@ -139,7 +141,8 @@ def specific_heat(Lx: int, Ly: int, beta: ArrayLike, coupling: float = 1.0) -> V
 
     References
     ----------
-    Kaufman (1949), doi:10.1103/PhysRev.76.1232; Ferdinand and Fisher (1969), doi:10.1103/PhysRev.185.832.
+    Kaufman (1949), doi:10.1103/PhysRev.76.1232; Ferdinand and Fisher (1969),
+    doi:10.1103/PhysRev.185.832.
 
     Examples
     --------
@@ -164,8 +167,8 @@ def entropy_per_site(Lx: int, Ly: int, beta: ArrayLike, coupling: float = 1.0) -
 
     Returns
     -------
-    float or array of the shape of `beta`; log 2 at beta = 0, and (log 2) / N for T -> 0, from the two
-    ground states.
+    float or array of the shape of `beta`; log 2 at beta = 0, and (log 2) / N for T
+    -> 0, from the two ground states.
 
     Raises
     ------
@@ -206,29 +209,29 @@ def _solve(
     J = finite_number(coupling, "coupling")
     if J < 0 and any(L % 2 for L in sides):
         raise InvalidInput(
-            f"coupling is {J} on {sides[0]} x {sides[1]} sites: an antiferromagnet is frustrated on an "
-            "odd periodic side, and Kaufman's formula does not cover it. Make both sides even, or use "
-            "exact.enumeration on a small lattice."
+            f"coupling is {J} on {sides[0]} x {sides[1]} sites: an antiferromagnet is frustrated "
+            "on an odd periodic side, and has no ferromagnet with the same levels. Make both sides "
+            "even, or use exact.enumeration on a small lattice."
         )
     betas = inverse_temperature(beta)
     K = betas * abs(J)
     m, n = max(sides), min(sides)  # Z is symmetric in the sides; few modes, far apart, cost least
-    is_low = np.exp(-4.0 * K) <= SERIES_LIMIT
-    ground = np.where(is_low, 2.0 * m * n, 0.0)
-    return K, abs(J), ground, for_each(K, lambda K: _excess(m, n, K)), m * n
+    ground = np.where(K >= LOW_TEMPERATURE_K, 2.0 * m * n, 0.0)
+    excess = stack([_excess(m, n, each) for each in K.ravel().tolist()], K.shape)
+    return K, abs(J), ground, excess, m * n
 
 
 def _excess(m: int, n: int, K: float) -> Jet:
     """log Z at K, less 2 K N where the low-temperature form applies."""
-    if np.exp(-4.0 * K) <= SERIES_LIMIT:
+    if K >= LOW_TEMPERATURE_K:
         return _low_temperature(m, n, K)
-    if np.tanh(K) ** 2 <= SERIES_LIMIT:
+    if K <= HIGH_TEMPERATURE_K:
         return _high_temperature(m, n, K)
     return _near_critical(m, n, K)
 
 
 def _near_critical(m: int, n: int, K: float) -> Jet:
-    """The four products with gamma_0 kept apart: it passes through zero with sign, the others do not."""
+    """log Z from the four products, gamma_0 kept apart because it passes through zero."""
     s_minus_one = sinh_minus_one(K)
     s = 1.0 + s_minus_one
     rho, rho_slope = _log_sinh_slopes(K)
@@ -249,9 +252,9 @@ def _near_critical(m: int, n: int, K: float) -> Jet:
     return prefactor + log_odd + log1p(ratio)
 
 
-# Far from T_c the sum over the n modes of m gamma_l / 2 is the infinite lattice's plus paths that wind around
-# the side n, an average over a continuous angle of log(1 +- e^{-n gamma}). Its midpoint rule has an error of
-# e^{-64 gamma_0}, and gamma_0 > 1 where the series serves.
+# Far from T_c the sum over the n modes of m gamma_l / 2 is the infinite lattice's plus paths that
+# wind around the side n, an average over a continuous angle of log(1 +- e^{-n gamma}). Its midpoint
+# rule has an error of e^{-64 gamma_0}, and gamma_0 > 1 where the series serves.
 _ANGLES = np.pi * (np.arange(32) + 0.5) / 32
 
 
@@ -259,7 +262,8 @@ def _low_temperature(m: int, n: int, K: float) -> Jet:
     """log Z - 2 K N below T_c: two ground states, the infinite lattice, and winding paths.
 
     With a path around n of weight e^{+-V} and the pairs W of the odd and even products, the sum is
-    e^{V + W_odd} + e^{-V + W_even}: at first order the paths cancel, since domain walls come in pairs.
+    e^{V + W_odd} + e^{-V + W_even}: at first order the paths cancel, since domain walls come in
+    pairs.
     """
     bulk = (m * n) * low_temperature_bulk(K) + np.log(2.0)
     if np.exp(-4.0 * K) == 0.0:
@@ -272,8 +276,10 @@ def _low_temperature(m: int, n: int, K: float) -> Jet:
 
 
 def _high_temperature(m: int, n: int, K: float) -> Jet:
-    """log Z above T_c: the infinite lattice and winding polygons; gamma_0 < 0 gives its
-    product a minus sign."""
+    """log Z above T_c: the infinite lattice and polygons that wind around the torus.
+
+    gamma_0 < 0 gives the last product its minus sign: a sinh of half_gap where T < T_c has a cosh.
+    """
     bulk = (m * n) * high_temperature_bulk(K)
     if np.tanh(K) ** 2 == 0.0:
         return bulk
@@ -286,7 +292,7 @@ def _high_temperature(m: int, n: int, K: float) -> Jet:
 def _far_from_critical(
     m: int, n: int, K: float, x: float, sign: int
 ) -> tuple[_Product, _Product, _Product]:
-    """Paths around n, and the products over the odd and the even modes with |gamma_0| among these."""
+    """Paths around n, and the products over the odd modes and the even, |gamma_0| among these."""
     rho, rho_slope = _log_sinh_slopes(K)
 
     def product(theta: Array, length: int) -> _Product:
@@ -310,8 +316,8 @@ def _log_sinh_slopes(K: float) -> tuple[float, float]:
 def _gamma(x: float, one_minus_x: float, rho: float, rho_slope: float, theta: Array) -> Jet:
     """Jets of gamma > 0, cosh gamma = x + 1/x - cos theta, for x = sinh 2K or its inverse.
 
-    `rho` and `rho_slope` are K d/dK of log x and of rho itself. Nothing cancels at T_c, x = 1 and small
-    theta, because 1 - x comes with all its digits.
+    `rho` and `rho_slope` are K d/dK of log x and of rho itself. Nothing cancels at T_c, x = 1 and
+    small theta, because 1 - x comes with all its digits.
     """
     a = 2.0 * np.sin(0.5 * theta) ** 2
     # (x cosh gamma)^2 - x^2 = (x sinh gamma)^2 = q^2, factored.

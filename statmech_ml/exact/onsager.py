@@ -2,17 +2,19 @@
 
 E = -J sum_<ij> s_i s_j, K = beta J, kappa = (sinh^2 2K - 1) / (sinh^2 2K + 1):
 
-    log Z / N = log(2 sinh 2K)/2 + (1/2 pi) int_0^pi gamma(t) dt,  cosh gamma = sinh 2K + 1/sinh 2K - cos t
+    log Z / N = log(2 sinh 2K)/2 + (1/2 pi) int_0^pi gamma(t) dt,
+                where cosh gamma(t) = sinh 2K + 1/sinh 2K - cos t
     U / N     = -J coth 2K [1 + (2/pi) kappa F]
     C / N     = (2/pi) (K coth 2K)^2 [2 F - 2 G - (1 - kappa) (pi/2 + kappa F)]
 
-with F and G the complete elliptic integrals of the first and second kind of modulus (1 - kappa^2)^(1/2).
-Domain: any finite beta >= 0 and any finite coupling. The square lattice has two sublattices, so an
-antiferromagnet has the thermodynamics of the ferromagnet with |J|. Each call costs microseconds per beta.
+with F and G the complete elliptic integrals of the first and second kind of modulus (1 -
+kappa^2)^(1/2). Domain: any finite beta >= 0 and any finite coupling. The square lattice has two
+sublattices, so an antiferromagnet has the thermodynamics of the ferromagnet with |J|. Each call
+costs microseconds per beta.
 
 At low and high temperature, where the terms of these formulas cancel, the polygon series of
-`_square.py` takes over; all results keep their relative accuracy (about 1e-13) down to T -> 0, and next to
-T_c they are those of the given double beta, which never equals the irrational beta_c.
+`_square.py` takes over; all results keep their relative accuracy (about 1e-13) down to T -> 0, and
+next to T_c they are those of the given double beta, which never equals the irrational beta_c.
 
 Reference: Onsager (1944), doi:10.1103/PhysRev.65.117. Yang (1952), doi:10.1103/PhysRev.85.808.
 """
@@ -33,7 +35,8 @@ from statmech_ml.exact._arguments import (
 from statmech_ml.exact._jets import Jet
 from statmech_ml.exact._square import (
     CRITICAL_K,
-    SERIES_LIMIT,
+    HIGH_TEMPERATURE_K,
+    LOW_TEMPERATURE_K,
     Array,
     high_temperature_bulk,
     low_temperature_bulk,
@@ -157,7 +160,8 @@ def free_energy_per_site(beta: ArrayLike, coupling: float = 1.0) -> Values:
     K, betas, _ = _reduce(beta, coupling)
     if np.any(betas == 0):
         raise InvalidInput(
-            "beta = 0 has free energy -log Z / beta = -infinity. Use log_z_per_site, which is log 2."
+            "beta = 0 makes the free energy -log Z / beta infinite. Use log_z_per_site, which is "
+            "log 2 there, or beta > 0."
         )
     return like_input(-_log_z(K) / betas)
 
@@ -197,7 +201,8 @@ def energy_per_site(beta: ArrayLike, coupling: float = 1.0) -> Values:
 def specific_heat(beta: ArrayLike, coupling: float = 1.0) -> Values:
     """Specific heat per site, C / N = beta^2 (<E^2> - <E>^2) / N, in units of k_B.
 
-    It diverges at T_c as -(8/pi) K_c^2 log|1 - T/T_c|; at the double nearest to beta_c it is finite.
+    It diverges at T_c as -(8/pi) K_c^2 log|1 - T/T_c|; at the double nearest to beta_c it is
+    finite.
 
     Parameters
     ----------
@@ -345,8 +350,7 @@ def _by_regime(
 ) -> Array:
     """Evaluate each entry of K where its formula keeps its digits."""
     out = np.empty_like(K)
-    is_low = np.exp(-4.0 * K) <= SERIES_LIMIT
-    is_high = np.tanh(K) ** 2 <= SERIES_LIMIT
+    is_low, is_high = K >= LOW_TEMPERATURE_K, K <= HIGH_TEMPERATURE_K
     is_near = ~(is_low | is_high)
     out[is_low] = low(K[is_low], low_temperature_bulk(K[is_low]))
     out[is_high] = high(K[is_high], high_temperature_bulk(K[is_high]))
@@ -384,9 +388,9 @@ def _energy_near_critical(K: Array) -> Array:
     return -(1.0 + 2.0 / np.pi * kappa * ellipkm1(kappa**2)) / np.tanh(2.0 * K)
 
 
-# gamma(t) has a branch point at t = +-i |gamma(0)|, which meets the real axis at T_c. Panels that halve
-# towards t = 0 keep it two half-widths away at least, where 16 nodes converge to rounding; what the last
-# panel of width pi 2^-27 can lose is below 1e-16.
+# gamma(t) has a branch point at t = +-i |gamma(0)|, which meets the real axis at T_c. Panels that
+# halve towards t = 0 keep it two half-widths away at least, where 16 nodes converge to rounding;
+# what the last panel of width pi 2^-27 can lose is below 1e-16.
 _PANELS = 27
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 

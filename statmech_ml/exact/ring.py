@@ -6,18 +6,20 @@ E = -J sum_i s_i s_{i+1} - h sum_i s_i on L sites with s_{L+1} = s_1, K = beta J
 
 Without a field, U / L = -J (t + t^(L-1)) / (1 + t^L) with t = tanh K.
 
-Domain: L >= 2 (at L = 2 the two bonds of the pair both count), any finite beta >= 0, coupling and field,
-of either sign; odd antiferromagnetic rings, which are frustrated, included. log Z is written as that
-of a ground state plus corrections of small exponentials, and its derivatives are analytic (`_jets.py`), so
-entropy and specific heat keep their digits at low temperature. Cost: O(1) per beta.
+Domain: L >= 2 (at L = 2 the two bonds of the pair both count), any finite beta >= 0, coupling and
+field, of either sign; odd antiferromagnetic rings, which are frustrated, included. log Z is written
+as that of a ground state plus corrections of small exponentials, and its derivatives are analytic
+(`_jets.py`), so entropy and specific heat keep their digits at low temperature. Cost: O(1) per
+beta.
 
-Reference: Ising (1925), doi:10.1007/BF02980577; Kramers and Wannier (1941), doi:10.1103/PhysRev.60.252.
+Reference: Ising (1925), doi:10.1007/BF02980577; Kramers and Wannier (1941),
+doi:10.1103/PhysRev.60.252.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from statmech_ml.errors import InvalidInput
 from statmech_ml.exact._arguments import (
@@ -27,7 +29,20 @@ from statmech_ml.exact._arguments import (
     like_input,
     whole_number,
 )
-from statmech_ml.exact._jets import Jet, exp, expm1, for_each, linear, log1p, sqrt
+from statmech_ml.exact._jets import (
+    Jet,
+    arctanh,
+    exp,
+    expm1,
+    linear,
+    log,
+    log1p,
+    log_cosh,
+    sqrt,
+    stack,
+)
+
+Array = NDArray[np.float64]
 
 
 def log_z(L: int, beta: ArrayLike, coupling: float = 1.0, field: float = 0.0) -> Values:
@@ -65,7 +80,8 @@ def log_z(L: int, beta: ArrayLike, coupling: float = 1.0, field: float = 0.0) ->
 
 
 def energy_per_site(L: int, beta: ArrayLike, coupling: float = 1.0, field: float = 0.0) -> Values:
-    """Mean energy per site, U / L = -d(log Z / L)/d beta, in units of the coupling; the field's part included.
+    """Mean energy per site, U / L = -d(log Z / L)/d beta, in units of the coupling; the field's
+    part included.
 
     Parameters
     ----------
@@ -148,8 +164,9 @@ def entropy_per_site(L: int, beta: ArrayLike, coupling: float = 1.0, field: floa
 
     Returns
     -------
-    float or array of the shape of `beta`; log 2 at beta = 0, and log(number of ground states) / L for
-    T -> 0: two of them on a ferromagnet, 2 L on an odd antiferromagnet without a field.
+    float or array of the shape of `beta`; log 2 at beta = 0, and log(number of
+    ground states) / L for T -> 0: two of them on a ferromagnet, 2 L on an odd antiferromagnet
+    without a field.
 
     Raises
     ------
@@ -201,7 +218,8 @@ def magnetization(L: int, beta: ArrayLike, coupling: float = 1.0, field: float =
     """
     betas = inverse_temperature(beta)
     L, J, h = _check(L, coupling, field)
-    return like_input(_each(betas, lambda b: np.sign(h) * _magnetization(L, J, abs(h), b)))
+    values = [_magnetization(L, _transfer_matrix(J, h, each)) for each in betas.ravel().tolist()]
+    return like_input(np.copysign(1.0, field) * np.array(values, dtype=float).reshape(betas.shape))
 
 
 def correlation(
@@ -230,8 +248,8 @@ def correlation(
     Raises
     ------
     InvalidInput
-        If L is not a whole number >= 2, r is not whole or outside 0 .. L, beta is not one finite number
-        >= 0, or J or h is not finite.
+        If L is not a whole number >= 2, r is not whole or outside 0 .. L, beta is not one finite
+        number >= 0, or J or h is not finite.
 
     References
     ----------
@@ -242,35 +260,189 @@ def correlation(
     >>> correlation([0, 1, 2], 8, beta=1.0).round(9)
     array([1.        , 0.808733..., 0.669...])
     """
-    distance = np.asarray(r)
     L, J, h = _check(L, coupling, field)
-    if distance.dtype.kind not in "iu" or np.any((distance < 0) | (distance > L)):
+    betas = inverse_temperature(beta)
+    if betas.ndim:
         raise InvalidInput(
-            f"r must be whole numbers in 0 .. L = {L}, distances along the ring, but got {r!r}."
+            f"beta has shape {betas.shape}, but correlation takes one beta and any number of "
+            "distances. Call it once per beta."
         )
-    b = inverse_temperature(beta)
-    if b.ndim:
-        raise InvalidInput(
-            f"correlation takes one beta and any number of distances, but beta has shape {b.shape}. "
-            "Call it once per beta."
-        )
-    matrix = _Transfer(J, abs(h), linear(float(b)))
-    root = matrix.root.value
-    m_squared = (matrix.half_difference.value / root) ** 2
-    flip_squared = (matrix.flip.value / root) ** 2  # 1 - m^2, without the cancellation
-    r_even = 1.0 - 2.0 * (distance % 2)
-    if matrix.is_small_ratio:
-        q = matrix.ratio.value
-        decay = (q**distance + q ** (L - distance)) / (1.0 + q**L)
+    distances = np.asarray(r)
+    if distances.dtype.kind not in "iu" or np.any((distances < 0) | (distances > L)):
+        raise InvalidInput(f"r counts steps along the ring, 0 <= r <= L = {L}, but got {r!r}.")
+    matrix = _transfer_matrix(J, h, float(betas))
+    half = matrix.half_log_ratio.value
+    root = np.hypot(matrix.B.value, matrix.D.value)
+    # Both elements vanish for T -> 0 without a field; then the eigenvectors mix up and down
+    # equally.
+    mixing = (matrix.D.value / root) ** 2 if root > 0 else 1.0
+    near = np.minimum(distances, L - distances)
+    far = L - 2 * near
+    if half == np.inf:
+        decay = np.where(near == 0, 1.0, 0.0)
+    elif not matrix.frustrated(L):
+        decay = np.exp(-2.0 * near * half) * (1.0 + np.exp(-2.0 * far * half))
+        decay = decay / (1.0 + np.exp(-2.0 * L * half))
+    elif L * half < _TINY:
+        decay = far / L
     else:
-        log_q = matrix.log_abs_ratio.value
-        near = np.exp(distance * log_q)
-        if J >= 0:
-            decay = near * (1.0 + np.exp((L - 2 * distance) * log_q)) / (1.0 + np.exp(L * log_q))
-        elif L % 2 == 0:
-            decay = r_even * near * (1.0 + np.exp((L - 2 * distance) * log_q))
-            decay = decay / (1.0 + np.exp(L * log_q))
-        else:
-            # Frustrated: q -> -1, and numerator and denominator vanish together.
-            decay = r_even * near * np.expm1((L - 2 * distance) * log_q) / np.expm1(L * log_q)
-    return like_input(np.asarray(m_squared + flip_squared * decay, dtype=np.float64))
+        decay = np.exp(-2.0 * near * half) * np.expm1(-2.0 * far * half) / np.expm1(-2.0 * L * half)
+    if J < 0:
+        decay = decay * (1.0 - 2.0 * (near % 2))
+    return like_input(np.asarray((1.0 - mixing) + mixing * decay, dtype=np.float64))
+
+
+def open_log_z(L: int, beta: ArrayLike, coupling: float = 1.0) -> Values:
+    """Logarithm of the partition function of the open chain without a field, 2^L cosh^(L-1)(beta
+    J).
+
+    Parameters
+    ----------
+    L
+        Number of sites, >= 1, with L - 1 bonds.
+    beta
+        Inverse temperature, scalar or array, finite and >= 0.
+    coupling
+        J, of either sign (it drops out: an open chain is never frustrated).
+
+    Returns
+    -------
+    float or array of the shape of `beta`.
+
+    Raises
+    ------
+    InvalidInput
+        If L is not a whole number >= 1, beta is negative or not finite, or J is not finite.
+
+    References
+    ----------
+    Ising (1925), doi:10.1007/BF02980577.
+
+    Examples
+    --------
+    >>> round(open_log_z(8, beta=1.0), 12)
+    8.581642...
+    """
+    L = whole_number(L, "L", 1, "a chain has at least one site.")
+    K = linear(inverse_temperature(beta) * finite_number(coupling, "coupling"))
+    return like_input(np.asarray(L * np.log(2.0) + (L - 1) * log_cosh(K).value))
+
+
+# --- the transfer matrix --------------------------------------------------------------------------
+
+_TINY = 1e-8  # x^2 is below rounding beside 1
+
+
+class _Matrix(NamedTuple):
+    """Transfer matrix in units of its largest element e^{beta ground}: eigenvalues A +- (B^2 +
+    D^2)^(1/2)."""
+
+    J: float
+    h: float
+    beta: float
+    ground: float
+    A: Jet  # e^K cosh H
+    B: Jet  # e^K sinh H
+    D: Jet  # e^{-K}
+    half_log_ratio: Jet  # log(lambda_+ / |lambda_-|) / 2, infinite where lambda_- = 0
+
+    @property
+    def aligned(self) -> bool:
+        """Whether a bond's lowest energy is that of two spins along the field."""
+        return self.h >= -2.0 * self.J
+
+    def frustrated(self, L: int) -> bool:
+        """Whether lambda_-^L is negative."""
+        return self.J < 0 and L % 2 == 1
+
+
+def _check(L: Any, coupling: float, field: float) -> tuple[int, float, float]:
+    """L, J and |h|: flipping all spins reverses the field and leaves log Z alone."""
+    L = whole_number(L, "L", 2, "the site of a ring of length 1 would be its own neighbour.")
+    return L, finite_number(coupling, "coupling"), abs(finite_number(field, "field"))
+
+
+def _solve(L: Any, beta: ArrayLike, coupling: float, field: float) -> tuple[Array, Array, Jet]:
+    """beta, minus the energy of the subtracted ground state, and the jet of the rest of log Z."""
+    betas = inverse_temperature(beta)
+    L, J, h = _check(L, coupling, field)
+    parts = [_excess(L, _transfer_matrix(J, h, each)) for each in betas.ravel().tolist()]
+    ground = np.array([part[0] for part in parts], dtype=float).reshape(betas.shape)
+    return betas, ground, stack([part[1] for part in parts], betas.shape)
+
+
+def _transfer_matrix(J: float, h: float, beta: float) -> _Matrix:
+    K, H = linear(beta * J), linear(beta * h)
+    both, difference = 0.5 * (1.0 + exp(-2.0 * H)), -0.5 * expm1(-2.0 * H)
+    if h >= -2.0 * J:
+        ground, A, B, D = J + h, both, difference, exp(-2.0 * K - H)
+    else:
+        up = exp(2.0 * K + H)
+        ground, A, B, D = -J, up * both, up * difference, Jet(1.0, 0.0, 0.0)
+    half = _half_log_ratio(K, linear(beta * ground), A, B, D)
+    return _Matrix(J, h, beta, ground, A, B, D, half)
+
+
+def _half_log_ratio(K: Jet, ground: Jet, A: Jet, B: Jet, D: Jet) -> Jet:
+    """arctanh of the smaller over the larger of A and (B^2 + D^2)^(1/2)."""
+    if abs(K.value) < 1e-100:
+        return Jet(np.inf, 0.0, 0.0)
+    root_squared = B * B + D * D
+    ratio_squared = root_squared / (A * A) if K.value > 0 else A * A / root_squared
+    if ratio_squared.value < 1e-180:  # its square, all that log Z sees of it, is far below rounding
+        return Jet(np.sqrt(ratio_squared.value), 0.0, 0.0)
+    if ratio_squared.value < 0.25:
+        return arctanh(sqrt(ratio_squared))
+    # Near 1 arctanh has no digits left; the determinant 2 sinh 2K has them.
+    size = K if K.value > 0 else -K
+    return log(A + sqrt(root_squared)) - 0.5 * log(-expm1(-4.0 * size)) - size + ground
+
+
+def _excess(L: int, matrix: _Matrix) -> tuple[float, Jet]:
+    """An energy G and the jet of log Z - beta G, with -G that of the lowest states."""
+    J, h, beta, ground, A, B, D, half = matrix
+    z = L * half
+    frustrated = matrix.frustrated(L)
+    if z.value < (0.03 if frustrated else 1.0):
+        # lambda_+^L +- |lambda_-|^L = 2 |lambda_+ lambda_-|^(L/2) cosh z or sinh z. Domain walls
+        # come in pairs, and here they enter in pairs; in the other form their first order cancels.
+        determinant = (0.5 * L) * log1p(-exp(linear(-4.0 * beta * abs(J)))) + np.log(2.0)
+        if not frustrated:
+            return L * abs(J), determinant + log_cosh(z)
+        # log sinh z, with the one wall that must be there, log z -> 2K + H, taken to the ground
+        # state.
+        x = A * A / (1.0 + B * B)  # tanh^2(z / L)
+        arctanh_over = x * (1 / 3 + x * (1 / 5 + x * (1 / 7)))
+        z2 = (L * L) * x * (1.0 + arctanh_over) * (1.0 + arctanh_over)
+        sinh_over = z2 * (1 / 6 + z2 * (-1 / 180 + z2 * (1 / 2835 + z2 * (-1 / 37800))))
+        wall = log1p(exp(linear(-2.0 * beta * h))) - 0.5 * log1p(B * B) + np.log(0.5 * L)
+        return L * abs(J) + 2.0 * J + h, determinant + wall + log1p(arctanh_over) + sinh_over
+    root = sqrt(B * B + D * D)
+    # log(A + root), where A + B = 1 if aligned and D = 1 if not.
+    largest = log1p(D * D / (root + B)) if matrix.aligned else log1p(A + B * B / (root + 1.0))
+    smallest = log(-expm1(-2.0 * z)) if frustrated else log1p(exp(-2.0 * z))
+    return L * ground, L * largest + smallest
+
+
+def _magnetization(L: int, matrix: _Matrix) -> float:
+    """Of the sign of the field taken as positive."""
+    half = matrix.half_log_ratio.value
+    if matrix.beta * matrix.h == 0.0:
+        return 0.0
+    if not matrix.frustrated(L):
+        root = np.hypot(matrix.B.value, matrix.D.value)
+        return float(matrix.B.value / root * np.tanh(L * half))
+    # B / A = tanh H, and A / root = tanh(half), which may both have underflowed.
+    finite_size = 1.0 / L if L * half < _TINY else np.tanh(half) / np.tanh(L * half)
+    return float(np.tanh(matrix.beta * matrix.h) * finite_size)
+
+
+__all__ = [
+    "correlation",
+    "energy_per_site",
+    "entropy_per_site",
+    "log_z",
+    "magnetization",
+    "open_log_z",
+    "specific_heat",
+]

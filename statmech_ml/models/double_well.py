@@ -2,9 +2,9 @@
 
     E(x) = barrier * ((x_1 / minimum)^2 - 1)^2 + tilt * x_1 + stiffness / 2 * sum_{i > 1} x_i^2
 
-The first coordinate has two minima near +-minimum, `barrier` high between them; the others are harmonic
-and independent, so log Z is a one-dimensional quadrature plus Gaussians. A tilt makes the wells unequal:
-a symmetric target hides sign errors.
+The first coordinate has two minima near +-minimum, `barrier` high between them; the others are
+harmonic and independent, so log Z is a one-dimensional quadrature plus Gaussians. A tilt makes the
+wells unequal: a symmetric target hides sign errors.
 """
 
 from typing import NamedTuple
@@ -67,7 +67,8 @@ class DoubleWell(Model):
         for name, value in [("barrier", barrier), ("minimum", minimum), ("stiffness", stiffness)]:
             if not np.isfinite(value) or value <= 0:
                 raise InvalidInput(
-                    f"{name}={value!r} must be positive and finite: otherwise the well is unbounded."
+                    f"{name}={value!r} must be positive and finite: otherwise the well is "
+                    "unbounded."
                 )
         if not np.isfinite(tilt):
             raise InvalidInput(f"tilt={tilt!r} must be finite.")

@@ -3,8 +3,8 @@
     E(s) = - sum_<ij> J_ij s_i s_j - sum_i h_i s_i,    s_i in {-1, +1},
 
 bonds counted once, J > 0 ferromagnetic. Couplings and fields are numbers or arrays (per bond in the
-order of ``lattice.bonds``, per site). A uniform model on a regular lattice keeps scalars; its neighbour
-table is built only when a kernel without a lattice-specific twin asks for it.
+order of ``lattice.bonds``, per site). A uniform model on a regular lattice keeps scalars; its
+neighbour table is built only when a kernel without a lattice-specific twin asks for it.
 """
 
 from functools import cached_property
@@ -26,8 +26,9 @@ _MAX_ENVIRONMENTS = 4096
 class UniformIsing(NamedTuple):
     """Compiled Ising model with one coupling and one field.
 
-    Fields: neighbours int32 (n, z) padded with -1; coupling, field float64; gaps float64 (2 z + 1,):
-    E(up) - E(down) by neighbour sum + z; links float64 (1,): energy 2 |J| of breaking a satisfied bond.
+    Fields: neighbours int32 (n, z) padded with -1; coupling, field float64; gaps float64
+    (2 z + 1,): E(up) - E(down) by neighbour sum + z; links float64 (1,): energy 2 |J| of breaking a
+    satisfied bond.
     """
 
     neighbours: np.ndarray
@@ -57,19 +58,19 @@ class UniformIsing(NamedTuple):
         total = self.environment(x, site) - self.neighbours.shape[1]
         return (x[site] - value) * (self.coupling * total + self.field)
 
-    def link(self, x, site, k):
+    def link(self, x, site, k, value):
         j = self.neighbours[site, k]
-        if j < 0 or self.coupling * x[site] * x[j] <= 0.0:
-            return -1
-        return 0
+        satisfied = (value == x[j]) == (self.coupling > 0.0)
+        return 0 if j >= 0 and satisfied else -1
 
 
 class BondIsing(NamedTuple):
     """Compiled Ising model with a coupling per bond and a field per site.
 
-    Fields: neighbours int32, couplings float64, steps int32, link_of int64 (n, z); fields float64 (n,);
-    gaps float64 (n_environments,) or empty: E(up) - E(down) by sum of steps * spins, where all couplings
-    are whole multiples (`steps`) of one unit and the field is uniform; links float64 (n_links,).
+    Fields: neighbours int32, couplings float64, steps int32, link_of int64 (n, z); fields float64
+    (n,); gaps float64 (n_environments,) or empty: E(up) - E(down) by sum of steps * spins, where
+    all couplings are whole multiples (`steps`) of one unit and the field is uniform; links float64
+    (n_links,).
     """
 
     neighbours: np.ndarray
@@ -106,11 +107,11 @@ class BondIsing(NamedTuple):
                 local += self.couplings[site, k] * x[j]
         return (x[site] - value) * local
 
-    def link(self, x, site, k):
+    def link(self, x, site, k, value):
         j = self.neighbours[site, k]
-        if j < 0 or self.couplings[site, k] * x[site] * x[j] <= 0.0:
-            return -1
-        return self.link_of[site, k]
+        satisfied = (value == x[j]) == (self.couplings[site, k] > 0.0)
+        which = self.link_of[site, k]
+        return which if j >= 0 and satisfied else -1
 
 
 class Ising(Model):
@@ -136,6 +137,8 @@ class Ising(Model):
     array([-32.])
     """
 
+    lattice: Graph
+
     def __init__(self, lattice: Graph, coupling: Any = 1.0, field: Any = 0.0) -> None:
         if not isinstance(lattice, Graph):
             raise InvalidInput(
@@ -154,7 +157,7 @@ class Ising(Model):
 
     @property
     def is_torus(self) -> bool:
-        """Whether this is a uniform model on the periodic square lattice, which has its own kernels."""
+        """Whether this is a uniform model on the periodic square lattice (own kernels)."""
         lattice = self.lattice
         return (
             self.is_uniform
@@ -208,8 +211,9 @@ class Ising(Model):
         """Why cluster moves do not apply to this model; None where they do."""
         if np.any(self.field):
             return (
-                "moves whole clusters at no cost in energy, which a field forbids, but this model has "
-                f"a field (largest |h| = {np.abs(self.field).max():g}). Use HeatBath or Metropolis."
+                "moves whole clusters at no cost in energy, which a field forbids, but this model "
+                f"has a field (largest |h| = {np.abs(self.field).max():g}). Use HeatBath or "
+                "Metropolis."
             )
         if np.ndim(self.coupling) == 0 and self.coupling >= 0:
             return None
@@ -222,8 +226,8 @@ class Ising(Model):
         negative = int((couplings < 0).sum())
         return (
             "needs couplings that are ferromagnetic after a gauge transformation, but "
-            f"{negative} of {len(couplings)} are negative (min {couplings.min():g}) and some loop is "
-            "frustrated: clusters would span the system. Use HeatBath or Metropolis."
+            f"{negative} of {len(couplings)} are negative (min {couplings.min():g}) and some loop "
+            "is frustrated: clusters would span the system. Use HeatBath or Metropolis."
         )
 
     def __repr__(self) -> str:
@@ -247,8 +251,9 @@ def _numbers(value: Any, length: int, name: str, what: str) -> Any:
         ) from error
     if array.ndim and array.shape != (length,):
         raise InvalidInput(
-            f"{name} has shape {array.shape}, but the lattice has {length} {what}. Give one number, or "
-            f"one per {what[:-1]} in the order of lattice.{what if what == 'bonds' else 'coordinates'}."
+            f"{name} has shape {array.shape}, but the lattice has {length} {what}. Give one "
+            f"number, or an array ({length},) with one per {what[:-1]}"
+            f"{' in the order of lattice.bonds' if what == 'bonds' else ''}."
         )
     if not np.isfinite(array).all():
         raise InvalidInput(
@@ -261,13 +266,14 @@ def _numbers(value: Any, length: int, name: str, what: str) -> Any:
 
 
 def _steps(table: np.ndarray, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Couplings as whole multiples of a unit, and the gaps by weighted neighbour sum; else empty gaps."""
+    """Couplings as whole multiples of a unit, and gaps by weighted neighbour sum; or no gaps."""
     nothing = np.zeros(table.shape, np.int32), np.empty(0)
     sizes = np.abs(table[table != 0])
     if not len(sizes) or np.any(fields != fields[0]):
         return nothing
     unit = sizes.min()
-    steps = np.rint(table / unit)
+    with np.errstate(over="ignore"):  # a coupling that is no multiple, by far
+        steps = np.rint(table / unit)
     if not np.array_equal(steps * unit, table):
         return nothing
     widest = int(np.abs(steps).sum(axis=1).max())
@@ -285,12 +291,13 @@ def _torus_sums(x, bonds, spins):
         pairs, total = 0, 0
         for i in range(rows):
             here, below = x[b, i], x[b, (i + 1) % rows]
-            row = here[columns - 1] * here[0]
+            # int(): plain Python would add int8, which overflows in rows of more than 127 bonds.
+            row = int(here[columns - 1]) * int(here[0])
             for j in range(columns - 1):
-                row += here[j] * here[j + 1]
+                row += int(here[j]) * int(here[j + 1])
             for j in range(columns):
-                row += here[j] * below[j]
-                total += here[j]
+                row += int(here[j]) * int(below[j])
+                total += int(here[j])
             pairs += row
         bonds[b] = pairs
         spins[b] = total
@@ -298,7 +305,7 @@ def _torus_sums(x, bonds, spins):
 
 @kernel
 def _frustrated(neighbours, signs, gauge):
-    """Whether no choice of gauge signs makes every bond ferromagnetic; `gauge` comes in as zeros."""
+    """Whether no gauge makes every bond ferromagnetic; `gauge`, the signs, comes in as zeros."""
     n, width = neighbours.shape
     stack = np.empty(n, np.int64)
     for root in range(n):

@@ -82,8 +82,8 @@ class BernoulliRBM(Model):
         expected = (len(self.visible_bias), len(self.hidden_bias))
         if self.weights.shape != expected:
             raise InvalidInput(
-                f"weights has shape {self.weights.shape}, but {expected[0]} visible and {expected[1]} "
-                f"hidden biases need {expected}: (visible, hidden)."
+                f"weights has shape {self.weights.shape}, but {expected[0]} visible and "
+                f"{expected[1]} hidden biases need {expected}: (visible, hidden)."
             )
         self.space = Bits(expected[0])
         self.lattice = None
@@ -143,7 +143,10 @@ class BernoulliRBM(Model):
 
 
 def _frozen(value: Any, ndim: int, name: str) -> np.ndarray:
-    array = np.array(value, dtype=np.float64)
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} is no array of numbers: {error}.") from error
     if array.ndim != ndim or 0 in array.shape:
         raise InvalidInput(
             f"{name} has shape {array.shape}; {ndim} non-empty dimension(s) are needed."

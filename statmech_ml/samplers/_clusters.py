@@ -11,7 +11,7 @@ from ..systems import EnergyModel, require
 
 
 def check_clusterable(model: EnergyModel, sampler: str) -> None:
-    """Raise MissingCapability or InvalidInput unless clusters of this model can be flipped freely."""
+    """Raise MissingCapability or InvalidInput unless clusters of this model flip freely."""
     require(model, "Clusterable", sampler, "Use HeatBath or Metropolis.")
     if not isinstance(model.space, Spins):
         raise InvalidInput(

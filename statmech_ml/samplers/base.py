@@ -1,8 +1,8 @@
 """What every sampler is: frozen settings, explicit state, addressed random numbers.
 
-    state = sampler.init(model, n_chains, seed, start)
-    state, info = sampler.advance(model, state, beta, n_sweeps)
-    sampler, state = sampler.warm_up(model, state, beta, n_sweeps)    # where it adapts, burn-in only
+    state = sampler.init(model, n_chains, seed, start) state, info = sampler.advance(model, state,
+    beta, n_sweeps) sampler, state = sampler.warm_up(model, state, beta, n_sweeps)    # where it
+    adapts, burn-in only
 
 `State` is what must be carried to continue bit for bit; info holds what is only watched. Chains are
 a batch axis and beta is an array (chain,).
@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
 import numba
@@ -65,6 +66,10 @@ class Sampler(ABC):
         """Burn in, adapting settings if the sampler does; the sampler returned is fixed."""
         return self, self.advance(model, state, beta, n_sweeps, device)[0]
 
+    def of_chains(self, chosen: np.ndarray) -> "Sampler":
+        """The sampler that continues some of the chains (an index array or mask) of a run."""
+        return self
+
     def init(self, model: EnergyModel, n_chains: int, seed: int, start: Any = "random") -> State:
         """The state before the first sweep.
 
@@ -82,8 +87,8 @@ class Sampler(ABC):
                 x = space.ordered(n_chains)
             else:
                 raise InvalidInput(
-                    f"start={start!r} is unknown. Use 'random', 'ordered', an array of configurations, "
-                    "or the `final` state of another chain."
+                    f"start={start!r} is unknown. Use 'random', 'ordered', an array of "
+                    "configurations, or the `final` state of another chain."
                 )
         else:
             given = space.check(start, "start")
@@ -91,8 +96,8 @@ class Sampler(ABC):
                 given = np.broadcast_to(given, (n_chains, *given.shape))
             if given.shape != (n_chains, *space.event_shape):
                 raise InvalidInput(
-                    f"start has shape {given.shape}; {(n_chains, *space.event_shape)} is needed for "
-                    f"{n_chains} chains."
+                    f"start has shape {given.shape}; {(n_chains, *space.event_shape)} is needed "
+                    f"for {n_chains} chains."
                 )
             x = np.array(given)
         return State(x, seed, chains, 0)
@@ -110,14 +115,15 @@ def advanced(state: State, x: np.ndarray, n_sweeps: int) -> State:
 def over_chains(n_chains: int, updates: int, run: Callable[[slice], None]) -> None:
     """Call ``run(chains)`` for slices that cover all chains, on numba's number of threads.
 
-    Kernels release the GIL and address their random numbers by chain, so the split changes nothing but
-    the time. `updates` is the total number of site updates, which decides whether threads are worth it.
+    Kernels release the GIL and address their random numbers by chain, so the split changes nothing
+    but the time. `updates` is the total number of site updates, which decides whether threads are
+    worth it.
     """
     threads = min(numba.get_num_threads(), n_chains)
     if threads <= 1 or updates < _WORTH_THREADS:
         run(slice(0, n_chains))
         return
     edges = np.linspace(0, n_chains, threads + 1).astype(int)
-    parts = [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [slice(a, b) for a, b in pairwise(edges.tolist())]
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(run, parts))

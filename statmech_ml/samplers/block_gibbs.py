@@ -1,10 +1,11 @@
-"""Block Gibbs sampling for models with two layers: all hidden units given v, then all visible given h.
+"""Block Gibbs sampling for models with two layers: all hidden units given v, then all visible given
+h.
 
     P(h_j = 1 | v) = sigmoid(hidden_logits_j),    P(v_i = 1 | h) = sigmoid(visible_logits_i)
 
-Each half sweep is one matrix product and one fused compiled pass (sigmoid, threshold, write). Matrix
-products may round differently for another batch or thread count, so bitwise repeatability is promised for
-a fixed batch and a fixed number of BLAS threads only.
+Each half sweep is one matrix product and one fused compiled pass (sigmoid, threshold, write).
+Matrix products may round differently for another batch or thread count, so bitwise repeatability is
+promised for a fixed batch and a fixed number of BLAS threads only.
 """
 
 import math

@@ -2,12 +2,13 @@
 
     P(s_i = v | rest) = exp(-u(v)) / sum_w exp(-u(w)),    u the reduced energy,
 
-also called Glauber dynamics or Gibbs sampling; one sweep visits every site once, colour by colour. Every
-value has positive probability at every visit, so any fixed order is ergodic: it is the default local
-update. Creutz, Phys. Rev. D 21, 2308 (1980), doi:10.1103/PhysRevD.21.2308.
+also called Glauber dynamics or Gibbs sampling; one sweep visits every site once, colour by colour.
+Every value has positive probability at every visit, so any fixed order is ergodic: it is the
+default local update. Creutz, Phys. Rev. D 21, 2308 (1980), doi:10.1103/PhysRevD.21.2308.
 
-Models with few local environments (`Tabulated`) decide by integer thresholds made on the host, exact
-to 2^-64, and take the same decisions in the generic kernel, in the square-lattice twin and on CUDA.
+Models with few local environments (`Tabulated`) decide by integer thresholds made on the host,
+exact to 2^-64, and take the same decisions in the generic kernel, in the square-lattice twin and on
+CUDA.
 """
 
 from dataclasses import dataclass
@@ -51,8 +52,8 @@ class HeatBath(Sampler):
         if device == "cuda":
             if "Tabulated" not in model.capabilities or model.lattice is None:
                 raise InvalidInput(
-                    f"device='cuda' needs a model on a lattice with few local environments; {model!r} is "
-                    "not one. Use device='cpu'."
+                    "device='cuda' needs a model on a lattice with few local environments; "
+                    f"{model!r} is not one. Use device='cpu'."
                 )
             from ._cuda.local import heat_bath as on_device
 
@@ -79,7 +80,8 @@ class HeatBath(Sampler):
         if has_torus_twin(model):
             rows, columns = model.lattice.shape
             width = columns // 2
-            # The largest block of whole rows near the buffer's size; blocks start at multiples of 64.
+            # The largest block of whole rows near the buffer's size; blocks start at multiples of
+            # 64.
             unit = 64 // gcd(width, 64)
             block_rows = min(unit * max(1, _BUFFER // (unit * width)), rows)
             size = block_rows * width

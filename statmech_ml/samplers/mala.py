@@ -2,11 +2,11 @@
 
     x' = x - eta grad u(x) + sqrt(2 eta) w,    w ~ N(0, I),    u the reduced energy,
 
-accepted with the Metropolis-Hastings ratio of the forward and backward Gaussian moves, so the target is
-exact at any step. G. O. Roberts and R. L. Tweedie, Bernoulli 2, 341 (1996), doi:10.2307/3318418. The warm-up
-tunes eta per chain to an acceptance of 0.574, optimal for smooth targets in many dimensions (G. O. Roberts
-and J. S. Rosenthal, J. R. Stat. Soc. B 60, 255 (1998), doi:10.1111/1467-9868.00123), and then fixes it: what
-follows is a Markov chain.
+accepted with the Metropolis-Hastings ratio of the forward and backward Gaussian moves, so the
+target is exact at any step. G. O. Roberts and R. L. Tweedie, Bernoulli 2, 341 (1996),
+doi:10.2307/3318418. The warm-up tunes eta per chain to an acceptance of 0.574, optimal for smooth
+targets in many dimensions (G. O. Roberts and J. S. Rosenthal, J. R. Stat. Soc. B 60, 255 (1998),
+doi:10.1111/1467-9868.00123), and then fixes it: what follows is a Markov chain.
 """
 
 import math
@@ -43,9 +43,14 @@ class MALA(Sampler):
     stream: ClassVar[str] = "mala/philox4x32-10/1"
 
     def __post_init__(self) -> None:
-        steps = np.atleast_1d(np.asarray(self.step_size, np.float64))
-        if not (np.isfinite(steps).all() and (steps > 0).all()):
-            raise InvalidInput(f"step_size={self.step_size!r} must be positive and finite.")
+        steps = np.asarray(self.step_size, np.float64)
+        if steps.ndim > 1 or not steps.size or not (np.isfinite(steps) & (steps > 0)).all():
+            raise InvalidInput(
+                f"step_size={self.step_size!r} must be positive and finite: a number, or one per "
+                "chain."
+            )
+        plain = tuple(steps.tolist()) if steps.ndim else float(steps)
+        object.__setattr__(self, "step_size", plain)
 
     def check(self, model: EnergyModel) -> None:
         """Raise MissingCapability unless the model is Differentiable."""
@@ -89,11 +94,17 @@ class MALA(Sampler):
         final = np.exp(np.mean(kept, axis=0))
         return replace(self, step_size=tuple(final.tolist()), adapt=False), state
 
+    def of_chains(self, chosen: np.ndarray) -> "MALA":
+        """The sampler of some of the chains, with their steps."""
+        steps = np.asarray(self.step_size, np.float64)
+        return replace(self, step_size=tuple(steps[chosen].tolist())) if steps.ndim else self
+
     def _steps(self, n_chains: int) -> np.ndarray:
         steps = np.asarray(self.step_size, np.float64)
         if steps.ndim and len(steps) != n_chains:
             raise InvalidInput(
-                f"step_size has {len(steps)} entries for {n_chains} chains. Give one number, or one per chain."
+                f"step_size has {len(steps)} entries for {n_chains} chains. Give one number, or "
+                "one per chain."
             )
         return np.ascontiguousarray(np.broadcast_to(steps, n_chains))
 

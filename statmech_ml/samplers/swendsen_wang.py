@@ -1,9 +1,9 @@
 """Swendsen-Wang's multi-cluster update.
 
-Every satisfied bond is activated with probability 1 - exp(-2 beta |J|); each connected cluster is flipped
-with probability 1/2. R. H. Swendsen and J.-S. Wang, Phys. Rev. Lett. 58, 86 (1987),
-doi:10.1103/PhysRevLett.58.86. Every sweep touches every spin, at any temperature, which makes it the
-default for datasets.
+Every satisfied bond is activated with probability 1 - exp(-2 beta |J|); each connected cluster is
+flipped with probability 1/2. R. H. Swendsen and J.-S. Wang, Phys. Rev. Lett. 58, 86 (1987),
+doi:10.1103/PhysRevLett.58.86. Every sweep touches every spin, at any temperature, which makes it
+the default for datasets.
 """
 
 from dataclasses import dataclass

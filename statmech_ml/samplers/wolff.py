@@ -1,10 +1,11 @@
 """Wolff's single-cluster update.
 
-From a random site, satisfied bonds are activated with probability 1 - exp(-2 beta |J|) and the connected
-cluster is flipped. U. Wolff, Phys. Rev. Lett. 62, 361 (1989), doi:10.1103/PhysRevLett.62.361.
+From a random site, satisfied bonds are activated with probability 1 - exp(-2 beta |J|) and the
+connected cluster is flipped. U. Wolff, Phys. Rev. Lett. 62, 361 (1989),
+doi:10.1103/PhysRevLett.62.361.
 
-One sweep is one cluster: long near and below T_c, where it beats every local update, and a few spins at
-high temperature, where `SwendsenWang` does more per sweep.
+One sweep is one cluster: long near and below T_c, where it beats every local update, and a few
+spins at high temperature, where `SwendsenWang` does more per sweep.
 """
 
 from dataclasses import dataclass

@@ -27,8 +27,8 @@ from statmech_ml.errors import InvalidInput, ShortChain
 FloatArray = npt.NDArray[np.float64]
 Trouble = Literal["", "short", "disagree"]
 
-# A false alarm once in 1e5 calls where the chains do agree; a scatter that large is not luck.
-_DISAGREEMENT_P = 1e-5
+# False alarms on chains that do agree: one call in ten million. Two chains must be 5.3 sigma apart.
+_DISAGREEMENT_P = 1e-7
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def integrated_time(x: npt.ArrayLike, c: float = 5.0, tolerance: float = 50.0) -
     ShortChain
         The window does not fit into half a chain, or all draws together are fewer than
         tolerance * tau_int, or the chain means scatter further than tau_int allows (F test, one
-        false alarm in 1e5). Its `partial` is the TauResult so far, a lower bound.
+        false alarm in 1e7). Its `partial` is the TauResult so far, a lower bound.
 
     References
     ----------

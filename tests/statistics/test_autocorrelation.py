@@ -84,8 +84,8 @@ def test_emcee_has_twice_this_time(seed, ar1):
     emcee_time = pytest.importorskip("emcee").autocorr.integrated_time
     x = ar1(np.random.default_rng(seed), 0.9, (1, 200_000))
     theirs = float(emcee_time(x.T)[0])
-    # Their window is 5 of their tau, 10 of ours. Their lags are divided by n, not n - t, and have no
-    # correction for the mean: both O(window / n).
+    # Their window is 5 of their tau, 10 of ours. They divide every lag by n, not n - t, and do not
+    # correct for the mean: both O(window / n).
     ours = integrated_time(x, c=10.0).tau_int
     assert 2 * ours == pytest.approx(theirs, rel=2e-3)
     assert ours != pytest.approx(theirs, rel=0.4)
@@ -99,12 +99,12 @@ def test_units_and_offset_do_not_matter(seed, ar1):
 
 
 def test_short_chain_carries_what_is_known(seed, ar1):
-    x = ar1(np.random.default_rng(seed), 0.99, (1, 2000))  # 20 tau
+    x = ar1(np.random.default_rng(seed), 0.99, (1, 300))  # 3 tau
     with pytest.raises(ShortChain, match="too short for their autocorrelation time") as caught:
         integrated_time(x)
     partial = caught.value.partial
     assert isinstance(partial, TauResult)
-    assert partial.tau_int > 10.0
+    assert partial.tau_int > 6.0
     longer = ar1(np.random.default_rng(seed), 0.99, (1, 40_000))
     assert integrated_time(longer).tau_int > 50.0
 
@@ -127,15 +127,10 @@ def test_pooled_mean_sees_what_chains_alone_do_not(seed, ar1):
 
 
 def test_agreeing_chains_raise_no_alarm(seed, ar1):
-    """2000 calls at 1e-5: one alarm has probability 2%, two have 2e-4."""
+    """500 calls at 1e-7 each, and none of these chains is near 50 tau."""
     rng = np.random.default_rng(seed)
-    alarms = 0
-    for _ in range(2000):
-        try:
-            integrated_time(ar1(rng, 0.5, (4, 400)))
-        except ShortChain:
-            alarms += 1
-    assert alarms <= 1
+    for _ in range(500):
+        integrated_time(ar1(rng, 0.5, (4, 400)))
 
 
 @pytest.mark.parametrize("x", [np.full(100, 0.1), np.zeros((4, 50))])

@@ -68,7 +68,7 @@ def test_short_chain(seed, ar1):
 
 def test_chains_that_disagree(seed, ar1):
     x = ar1(np.random.default_rng(seed), 0.5, (4, 4096))
-    x[0] += 0.5
+    x[0] += 1.0
     with pytest.raises(ShortChain, match="scatter of the chain means") as caught:
         blocking_error(x)
     assert caught.value.partial.stderr >= 0.999 * np.std(x.mean(axis=1), ddof=1) / 2.0

@@ -1,8 +1,8 @@
 """Single-site updates on the CPU, through the capabilities Local and Tabulated.
 
 Arguments that all kernels share: the compiled model; x (chain, size) int8, changed in place; the
-schedule (order, starts); chains uint32 (chain,) and seed, which address the random words; sweep, the
-number of sweeps done before; n_sweeps; and word buffers (uint32, a multiple of 64 long).
+schedule (order, starts); chains uint32 (chain,) and seed, which address the random words; sweep,
+the number of sweeps done before; n_sweeps; and word buffers (uint32, a multiple of 64 long).
 """
 
 import math

@@ -21,8 +21,8 @@ def heat_bath_torus(
     """Checkerboard heat bath on a periodic square lattice with even sides.
 
     x int8 (chain, rows, columns), in place; high, low thresholds (chain, 9) by neighbour sum + 4;
-    scratch: halves int8 (2, rows + 2, columns / 2) with a ghost row at either end, and for blocks of
-    whole rows buffer uint32 (size, padded), bytes_ int8 (2, size), limits uint32 (size,).
+    scratch: halves int8 (2, rows + 2, columns / 2) with a ghost row at either end, and for blocks
+    of whole rows buffer uint32 (size, padded), bytes_ int8 (2, size), limits uint32 (size,).
     """
     rows, width = halves.shape[1] - 2, halves.shape[2]
     block_rows = limits.shape[0] // width
@@ -85,7 +85,7 @@ def refresh_ghosts(half):
 
 @jit
 def second_neighbours(same, width, parity, out):
-    """The horizontal neighbour that is not at the same index: right in rows of odd parity, else left."""
+    """The horizontal neighbour at another index: to the right in rows of odd parity, else left."""
     for start in range(0, same.shape[0], width):
         row, moved = same[start : start + width], out[start : start + width]
         if parity % 2 == 1:

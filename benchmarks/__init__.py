@@ -1,0 +1,1 @@
+"""Speed, as ratios to a named peer or reference measured in the same process."""

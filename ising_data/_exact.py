@@ -1,0 +1,118 @@
+"""Exact energies and specific heats for the datasets that have them, and z-scores against them."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from statmech_ml import observables
+from statmech_ml.errors import InvalidInput, ShortChain
+from statmech_ml.exact import kaufman, ring
+from statmech_ml.statistics import Estimate
+
+from .spec import Spec
+
+# Fewer independent draws than this give no z-score worth judging: the error itself is too uncertain.
+ENOUGH = 100
+# With fewer excited draws than this, most draws being ground states, a mean is no normal variable; then
+# the number of excited draws is compared with its binomial distribution instead.
+_RARE = 400
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Exact values per site at each temperature, arrays (temperature,), and where they come from.
+
+    `excited` is the probability that a configuration is not a ground state, where the ground states
+    are exactly two; nan elsewhere.
+    """
+
+    source: str
+    energy: np.ndarray
+    specific_heat: np.ndarray
+    excited: np.ndarray
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A measured value beside the exact one; z is nan where the draws are too few to judge."""
+
+    measured: Estimate | None
+    exact: float
+    z: float
+    note: str = ""
+
+
+def reference(spec: Spec) -> Reference | None:
+    """The exact result that applies to a spec, or None."""
+    beta, J = 1.0 / np.array(spec.temperatures), spec.coupling
+    periodic = all(side == "periodic" for side in spec.boundary)
+    if not periodic or J == 0:
+        return None
+    excited = np.full(len(beta), np.nan)
+    unfrustrated = J > 0 or all(side % 2 == 0 for side in spec.size)
+    two_ground_states = unfrustrated and spec.field == 0
+    if spec.lattice == "chain":
+        (L,) = spec.size
+        log_z = ring.log_z(L, beta, J, spec.field)
+        energy = ring.energy_per_site(L, beta, J, spec.field)
+        heat = ring.specific_heat(L, beta, J, spec.field)
+        source = "transfer matrix (exact.ring)"
+    elif spec.lattice == "square" and two_ground_states:
+        log_z = kaufman.log_z(*spec.size, beta, J)
+        energy = kaufman.energy_per_site(*spec.size, beta, J)
+        heat = kaufman.specific_heat(*spec.size, beta, J)
+        source = "Kaufman 1949 (exact.kaufman)"
+    else:
+        return None
+    if two_ground_states:
+        excited = -np.expm1(math.log(2.0) + beta * abs(J) * spec.graph().n_bonds - log_z)
+        excited = np.clip(excited, 0.0, 1.0)  # rounding of numbers that cancel
+    return Reference(source, np.asarray(energy), np.asarray(heat), excited)
+
+
+def compare(name: str, spec: Spec, index: int, energy: np.ndarray, exact: Reference) -> Comparison:
+    """"energy_per_site" or "specific_heat" of one temperature, energy (chain, draw) totals."""
+    is_energy = name == "energy_per_site"
+    value = float((exact.energy if is_energy else exact.specific_heat)[index])
+    beta, sites = 1.0 / spec.temperatures[index], spec.model().space.size
+    excited = float(exact.excited[index])
+    trouble = ""
+    try:
+        measured = observables.estimate(name, energy=energy, beta=beta, n_sites=sites)
+    except ShortChain as error:
+        measured, trouble = error.partial, "too short"
+    except InvalidInput:  # no fluctuations
+        measured, trouble = None, "still"
+    if excited < 0.5 and energy.size * excited < _RARE:
+        if not is_energy:
+            return Comparison(measured, value, math.nan, "rare")
+        ground = -abs(spec.coupling) * spec.graph().n_bonds
+        count = int((energy > ground + 1e-9 * abs(ground)).sum())
+        return Comparison(measured, value, _binomial_z(count, energy.size, excited), "rare")
+    if measured is None or trouble or measured.ess < ENOUGH:
+        return Comparison(measured, value, math.nan, trouble or "too few")
+    return Comparison(measured, value, measured.z(value))
+
+
+def _binomial_z(count: int, n: int, p: float) -> float:
+    """The normal deviate as improbable as `count` or worse among n, counting half of its own weight."""
+    law = stats.binom(n, p)
+    own = 0.5 * law.pmf(count)
+    below, above = law.cdf(count) - own, law.sf(count) + own
+    return float(stats.norm.isf(above) if above < below else -stats.norm.isf(below))
+
+
+def bound(n_scores: int) -> tuple[float, float]:
+    """Bound on |z| for n z-scores and the probability that a correct dataset exceeds it (Bonferroni).
+
+    4, unless so many scores are compared that 4 would fail one correct dataset in a hundred.
+
+    >>> limit, alarm = bound(34)
+    >>> limit, round(alarm, 4)
+    (4.0, 0.0022)
+    """
+    n = max(1, n_scores)
+    limit = max(4.0, float(stats.norm.isf(0.005 / n)))
+    return limit, min(1.0, 2.0 * n * float(stats.norm.sf(limit)))

@@ -1,0 +1,52 @@
+"""log Z without error: every state visited, or the smaller layer of an RBM summed out."""
+
+from typing import Any
+
+from ..errors import InvalidInput
+from ..exact import enumeration, rbm
+from ..models import BernoulliRBM
+from .logz import EXACT, LogZ
+from .path import Path
+
+
+def exact_sum(model: Any, beta: float | None = None) -> LogZ:
+    """Exact log Z of an RBM with one small layer, or of any model with a small discrete space.
+
+    Parameters
+    ----------
+    model : BernoulliRBM, EnergyModel or Path
+        RBMs: up to 28 units in the smaller layer. Other models: up to 2^26 states. Of a path, the target.
+    beta : float, default 1.0
+        Inverse temperature, finite and >= 0. A path knows its own.
+
+    Returns
+    -------
+    LogZ
+        With status "exact", stderr 0 and both bounds at the value.
+
+    Raises
+    ------
+    InvalidInput
+        For spaces that are continuous or too large, and beta= together with a path.
+
+    >>> from statmech_ml.models import BernoulliRBM
+    >>> rbm = BernoulliRBM(visible_bias=[0.5], hidden_bias=[-1.0], weights=[[2.0]])
+    >>> print(exact_sum(rbm))  # log(1 + e^0.5 + e^-1 + e^1.5)
+    log_z = 2.01397713817 [exact, 2 states]
+    """
+    if isinstance(model, Path):
+        if beta is not None:
+            raise InvalidInput(f"beta={beta!r} together with a path: the path ends at its own beta.")
+        model, beta = model.target
+    beta = 1.0 if beta is None else beta
+    if isinstance(model, BernoulliRBM):
+        value = rbm.log_z(model, beta)
+        n_states = 2 ** min(model.n_visible, model.n_hidden)
+    else:
+        value = enumeration.log_z(model, beta)
+        n_states = model.space.n_states
+    if not isinstance(value, float):
+        raise InvalidInput(f"beta={beta!r} is an array; exact_sum answers for one beta.")
+    return LogZ(
+        value, 0.0, value, value, method=EXACT, status=EXACT, diagnostics={"n_states": n_states}
+    )

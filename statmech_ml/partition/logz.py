@@ -1,0 +1,110 @@
+"""`LogZ`, a log partition function as every estimator returns it, and the thresholds that judge it.
+
+The thresholds stand here, fixed before anything is measured, so that no estimator bends them to its result.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import InvalidInput
+from ..statistics.estimate import with_error
+
+MIN_ESS = 50.0
+"""Effective number of independent weights below which an error bar is not trusted."""
+MIN_OVERLAP = 0.03
+"""Overlap of neighbouring ensembles below which their free-energy difference is not trusted."""
+MAX_DISAGREEMENT = 4.0
+"""Difference of two independent estimates, in standard errors, above which both are doubted."""
+
+OK = "ok"
+EXACT = "exact"
+LOW_ESS = "low ess"
+LOW_OVERLAP = "low overlap"
+DISAGREE = "forward and reverse disagree"
+CONSTANT = "constant weights"
+
+
+@dataclass(frozen=True)
+class LogZ:
+    """log Z with its error, its bounds, and a verdict on whether they can be trusted.
+
+    Attributes
+    ----------
+    value : float
+        log Z in nats.
+    stderr : float
+        Standard error of `value`; 0 for an exact result, infinite where nothing is known about it.
+    lower, upper : float or None
+        Bounds that hold on average over runs (stochastic estimators) or always; their errors are
+        `lower_stderr` and `upper_stderr` in `diagnostics`.
+    method : str
+        "ais", "exact", ...
+    status : str
+        "exact", "ok", or what is wrong: "low ess", "low overlap", "forward and reverse disagree",
+        "constant weights". Anything but the first two says: do not trust the error bar.
+    diagnostics : mapping
+        What the method knows besides: ess, log-weights, ladder, cost, provenance.
+
+    >>> print(LogZ(951.64213, 0.0312, method="ais", diagnostics={"ess": 187.2, "n_chains": 256}))
+    log_z = 951.642(31) [ais, ess 187/256]
+    """
+
+    value: float
+    stderr: float
+    lower: float | None = None
+    upper: float | None = None
+    method: str = ""
+    status: str = OK
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether value and error can be trusted."""
+        return self.status in (OK, EXACT)
+
+    def z(self, exact: float) -> float:
+        """How many standard errors the estimate lies above `exact`.
+
+        Raises InvalidInput when the error is zero or infinite: there is then no such number.
+
+        >>> LogZ(1.5, 0.25).z(exact=1.0)
+        2.0
+        """
+        if not (math.isfinite(self.stderr) and self.stderr > 0.0):
+            raise InvalidInput(
+                f"The error of {self} is {self.stderr!r}, so a deviation from {exact!r} cannot be counted "
+                "in errors. Compare the values themselves, or run more chains."
+            )
+        return (self.value - exact) / self.stderr
+
+    def __str__(self) -> str:
+        if self.status == EXACT:
+            number = f"{self.value:.12g}"
+        else:
+            number = with_error(self.value, self.stderr)
+        notes = [self.method]
+        if "ess" in self.diagnostics:
+            notes.append(f"ess {self.diagnostics['ess']:.0f}/{self.diagnostics['n_chains']}")
+        if self.status not in (OK, self.method):
+            notes.append(self.status)
+        return f"log_z = {number} [{', '.join(notes)}]"
+
+
+def judge(
+    ess: float = math.inf, overlap: float = 1.0, disagreement: float = 0.0
+) -> str:
+    """The status of an estimate with this ESS, smallest overlap, and z between independent halves.
+
+    >>> judge(ess=12.0)
+    'low ess'
+    """
+    # Written so that a NaN fails.
+    if not ess >= MIN_ESS:
+        return LOW_ESS
+    if not overlap >= MIN_OVERLAP:
+        return LOW_OVERLAP
+    if not abs(disagreement) <= MAX_DISAGREEMENT:
+        return DISAGREE
+    return OK

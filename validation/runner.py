@@ -1,0 +1,155 @@
+"""Runs checks: each with its own seed, a second run where the first leaves the bounds, then its mutants."""
+
+import platform
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+from .check import (
+    ALPHA,
+    RETRY_SCALE,
+    Check,
+    Judgement,
+    Measurement,
+    Mutant,
+    MutantVerdict,
+    Run,
+    Verdict,
+    derive_seed,
+    judge,
+)
+
+FORMAT = "statmech-ml validation 1"
+PACKAGES = ("statmech-ml", "numpy", "scipy", "numba", "torch", "xarray", "zarr", "matplotlib")
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All verdicts of one run of the runner, with what is needed to repeat it."""
+
+    verdicts: tuple[Verdict, ...]
+    tier: str
+    seed: int
+    seconds: float
+    started: str
+    versions: dict[str, str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries, lists, numbers and strings; the layout of verdicts.json."""
+        return {
+            "format": FORMAT,
+            "passed": self.passed,
+            "tier": self.tier,
+            "seed": self.seed,
+            "started": self.started,
+            "seconds": round(self.seconds, 2),
+            "versions": self.versions,
+            "verdicts": [asdict(verdict) for verdict in self.verdicts],
+        }
+
+
+def run_checks(
+    checks: Iterable[Check], *, tier: str, seed: int, progress: Progress = lambda name: None
+) -> Outcome:
+    """Run every check; `progress` is told the name of each before it starts."""
+    begin, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
+    verdicts = []
+    for check in checks:
+        progress(check.name)
+        verdicts.append(run_check(check, derive_seed(seed, check.name)))
+    seconds = time.perf_counter() - begin
+    return Outcome(tuple(verdicts), tier, seed, seconds, started, versions())
+
+
+def run_check(check: Check, seed: int) -> Verdict:
+    """Measure, repeat if need be, and try every mutant.
+
+    A check that raises has failed. Mutants see the seed of the check: the same draws, and one mistake.
+    """
+    begin = time.perf_counter()
+    try:
+        measurements = tuple(check.run(seed, 1))
+        judgement, repeated = judge(measurements), False
+        if not judgement.accepted and not judgement.worst.is_identity:
+            measurements = tuple(check.run(derive_seed(seed, "second run"), RETRY_SCALE))
+            judgement, repeated = judge(measurements), True
+    except Exception:
+        return _broken(check, seed, time.perf_counter() - begin)
+    mutants = tuple(_try_mutant(mutant, seed) for mutant in check.mutants)
+    statistical = any(not m.is_identity for m in measurements)
+    return Verdict(
+        name=check.name,
+        claim=check.claim,
+        tier=check.tier,
+        passed=judgement.accepted and all(mutant.rejected for mutant in mutants),
+        z=judgement.worst.z,
+        bound=judgement.bound,
+        false_alarm=ALPHA**2 if statistical else 0.0,
+        worst=judgement.worst,
+        n=sum(m.n for m in measurements),
+        seed=seed,
+        seconds=time.perf_counter() - begin,
+        repeated=repeated,
+        measurements=measurements,
+        mutants=mutants,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Python, the operating system and the packages that the numbers depend on."""
+    found = {"python": platform.python_version(), "platform": platform.platform(terse=True)}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _try_mutant(mutant: Mutant, seed: int) -> MutantVerdict:
+    try:
+        first = _judged(mutant.run, seed, 1)
+        # Beyond twice the bound (chance: 1e-15) a second run with four times the draws is a foregone
+        # conclusion, and it would cost most of the running time.
+        if first.accepted or first.worst.is_identity or _is_far(first.worst, first.bound):
+            return MutantVerdict(mutant.name, not first.accepted, first.worst.z)
+        second = _judged(mutant.run, derive_seed(seed, "second run"), RETRY_SCALE)
+        return MutantVerdict(mutant.name, not second.accepted, second.worst.z)
+    except Exception as error:
+        return MutantVerdict(mutant.name, False, 0.0, f"{type(error).__name__}: {error}")
+
+
+def _judged(run: Run, seed: int, scale: int) -> Judgement:
+    return judge(run(seed, scale))
+
+
+def _is_far(worst: Measurement, bound: float) -> bool:
+    return abs(worst.z) >= 2.0 * bound
+
+
+def _broken(check: Check, seed: int, seconds: float) -> Verdict:
+    return Verdict(
+        name=check.name,
+        claim=check.claim,
+        tier=check.tier,
+        passed=False,
+        z=0.0,
+        bound=0.0,
+        false_alarm=0.0,
+        worst=None,
+        n=0,
+        seed=seed,
+        seconds=seconds,
+        error=traceback.format_exc(limit=-4),
+    )
