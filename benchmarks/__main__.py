@@ -18,7 +18,7 @@ def main() -> None:
     table = Table(title="Speed, one thread, ratios in one process")
     for column in ("job", "rate", "reference", "its rate", "ratio", "target"):
         table.add_column(column)
-    for benchmark in (ising.local_updates, ising.clusters):
+    for benchmark in (ising.local_updates, ising.wolff, ising.swendsen_wang):
         for r in benchmark():
             results.append(r)
             table.add_row(

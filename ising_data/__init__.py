@@ -7,11 +7,12 @@
 ((3, 4, 10), (4, 10, 64))
 """
 
+from ._fields import parse_temperatures
 from ._layout import unpack
 from .export import export
 from .generate import generate
 from .phases import PHASES, critical_temperature
-from .spec import Spec, parse_temperatures
+from .spec import Spec
 from .splits import Part
 from .store import Dataset, load
 from .verify import Report, verify

@@ -13,10 +13,11 @@ from statmech_ml.statistics import Estimate
 
 from .spec import Spec
 
-# Fewer independent draws than this give no z-score worth judging: the error itself is too uncertain.
+# Fewer independent draws than this give no z-score worth judging: the error itself is too
+# uncertain.
 ENOUGH = 100
-# With fewer excited draws than this, most draws being ground states, a mean is no normal variable; then
-# the number of excited draws is compared with its binomial distribution instead.
+# With fewer excited draws than this, most draws being ground states, a mean is no normal variable;
+# then the number of excited draws is compared with its binomial distribution instead.
 _RARE = 400
 
 
@@ -60,9 +61,10 @@ def reference(spec: Spec) -> Reference | None:
         heat = ring.specific_heat(L, beta, J, spec.field)
         source = "transfer matrix (exact.ring)"
     elif spec.lattice == "square" and two_ground_states:
-        log_z = kaufman.log_z(*spec.size, beta, J)
-        energy = kaufman.energy_per_site(*spec.size, beta, J)
-        heat = kaufman.specific_heat(*spec.size, beta, J)
+        rows, columns = spec.size
+        log_z = kaufman.log_z(rows, columns, beta, J)
+        energy = kaufman.energy_per_site(rows, columns, beta, J)
+        heat = kaufman.specific_heat(rows, columns, beta, J)
         source = "Kaufman 1949 (exact.kaufman)"
     else:
         return None
@@ -73,7 +75,7 @@ def reference(spec: Spec) -> Reference | None:
 
 
 def compare(name: str, spec: Spec, index: int, energy: np.ndarray, exact: Reference) -> Comparison:
-    """"energy_per_site" or "specific_heat" of one temperature, energy (chain, draw) totals."""
+    """ "energy_per_site" or "specific_heat" of one temperature, energy (chain, draw) totals."""
     is_energy = name == "energy_per_site"
     value = float((exact.energy if is_energy else exact.specific_heat)[index])
     beta, sites = 1.0 / spec.temperatures[index], spec.model().space.size
@@ -97,7 +99,8 @@ def compare(name: str, spec: Spec, index: int, energy: np.ndarray, exact: Refere
 
 
 def _binomial_z(count: int, n: int, p: float) -> float:
-    """The normal deviate as improbable as `count` or worse among n, counting half of its own weight."""
+    """The normal deviate as improbable as `count` or worse among n, counting half of its own
+    weight."""
     law = stats.binom(n, p)
     own = 0.5 * law.pmf(count)
     below, above = law.cdf(count) - own, law.sf(count) + own
@@ -105,7 +108,8 @@ def _binomial_z(count: int, n: int, p: float) -> float:
 
 
 def bound(n_scores: int) -> tuple[float, float]:
-    """Bound on |z| for n z-scores and the probability that a correct dataset exceeds it (Bonferroni).
+    """Bound on |z| for n z-scores and the probability that a correct dataset exceeds it
+    (Bonferroni).
 
     4, unless so many scores are compared that 4 would fail one correct dataset in a hundred.
 

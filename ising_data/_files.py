@@ -15,7 +15,8 @@ TEMPORARY = ".part"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a temporary name beside `path`, flush to disk, rename. OSError leaves nothing behind."""
+    """Write to a temporary name beside `path`, flush to disk, rename. OSError leaves nothing
+    behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + TEMPORARY)
     try:

@@ -1,6 +1,6 @@
 """How a dataset lies on disk: a Zarr v3 group with the dimension names that xarray reads.
 
-    spins          uint8    (temperature, chain, draw, byte)   bits, 1 = up, site 0 lowest; see `unpack`
+    spins          uint8    (temperature, chain, draw, byte)   one bit a site; see `unpack`
     energy         float64  (temperature, chain, draw)         total, in units of the coupling
     magnetization  float64  (temperature, chain, draw)         total
     clusters | cluster_size | acceptance                       what the sampler watched, likewise
@@ -8,10 +8,10 @@
     chain, start                                               (chain,)
     sweep                                                      (draw,)
 
-The first four have one chunk per temperature; the rest are one chunk each. Bytes come from zarr itself,
-encoded into a store in memory and written to disk by `_files`: Zstd at a fixed level with one thread, so
-equal content has equal bytes. The root's zarr.json is written last and holds, as JSON text, the spec, the
-provenance and a manifest with size and SHA-256 of every other file.
+The first four have one chunk per temperature; the rest are one chunk each. Bytes come from zarr
+itself, encoded into a store in memory and written to disk by `_files`: Zstd at a fixed level with
+one thread, so equal content has equal bytes. The root's zarr.json is written last and holds, as
+JSON text, the spec, the provenance and a manifest with size and SHA-256 of every other file.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ _DESCRIPTIONS = {
     "sweep": "sweeps done when the draw was kept, burn-in included",
     "tau_int": "integrated autocorrelation time of the energy in draws, 0.5 for independent draws",
     "tau_int_stderr": "its standard error; infinite where tau_int is only a lower bound",
-    "r_hat": "split R-hat of the energy between ordered and random starts; nan without fluctuations",
+    "r_hat": "split R-hat of the energy, ordered and random starts; nan without fluctuations",
     "r_hat_abs_magnetization": "split R-hat of the absolute magnetisation, likewise",
     "mean_clusters": "clusters per sweep at each temperature",
     "mean_cluster_size": "spins per cluster at each temperature",
@@ -90,7 +90,9 @@ class Encoder:
         import zarr
 
         self._files: dict[str, Any] = {}
-        self._group = zarr.open_group(zarr.storage.MemoryStore(self._files), mode="w", zarr_format=3)
+        self._group = zarr.open_group(
+            zarr.storage.MemoryStore(self._files), mode="w", zarr_format=3
+        )
         self._shape = (len(spec.temperatures), spec.n_chains, spec.n_draws)
         n_bytes = -(-spec.model().space.size // 8)
         for name in series(spec):
@@ -141,7 +143,8 @@ class Encoder:
         return {k: v for k, v in self._take().items() if not k.endswith(ROOT)}
 
     def labels(self, arrays: dict[str, tuple[str, np.ndarray]]) -> dict[str, bytes]:
-        """Files of the small arrays, name -> (dimension, values), and of all metadata but the root's."""
+        """Files of the small arrays, name -> (dimension, values), and of all metadata but the
+        root's."""
         for name, (dimension, values) in arrays.items():
             array = self._create(name, values.shape, values.shape, values.dtype, (dimension,))
             array[:] = values
@@ -150,16 +153,19 @@ class Encoder:
     def root(self, attributes: dict[str, Any]) -> bytes:
         """The root's zarr.json, signed: a `checksum` of all other attributes is added."""
         self._group.attrs.update(attributes | {"checksum": checksum(attributes)})
-        return self._files[ROOT].to_bytes()  # type: ignore[no-any-return]
+        return self._files[ROOT].to_bytes()
 
 
 def checksum(attributes: dict[str, Any]) -> str:
-    """SHA-256 of the root's attributes other than `checksum` itself; the manifest covers the rest."""
+    """SHA-256 of the root's attributes other than `checksum` itself; the manifest covers the
+    rest."""
     signed = {k: v for k, v in attributes.items() if k != "checksum"}
     return hashlib.sha256(json.dumps(signed, sort_keys=True).encode()).hexdigest()
 
 
-def label_arrays(spec: Spec, diagnostics: list[dict[str, float]]) -> dict[str, tuple[str, np.ndarray]]:
+def label_arrays(
+    spec: Spec, diagnostics: list[dict[str, float]]
+) -> dict[str, tuple[str, np.ndarray]]:
     """Coordinates and per-temperature diagnostics: name -> (dimension, values)."""
     temperatures = np.array(spec.temperatures)
     arrays = {

@@ -29,7 +29,13 @@ def shown(total: int, progress: bool | Callable[[int, int], None] | None) -> Ite
         yield lambda sweeps, skipped=False: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("sampling"),

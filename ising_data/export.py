@@ -1,7 +1,7 @@
 """`export`: a dataset as plain numpy files, for readers without Zarr.
 
-"npz" is one file with everything in memory at once, spins as one byte each; "npy" is a directory with one
-.npy per array and spec.json, written one temperature at a time and fit for memory mapping.
+"npz" is one file with everything in memory at once, spins as one byte each; "npy" is a directory
+with one .npy per array and spec.json, written one temperature at a time and fit for memory mapping.
 """
 
 import json
@@ -35,7 +35,8 @@ def export(source: str | Path, to: str = "npz", out: str | Path | None = None) -
     -------
     Path
         A file or directory with spins, int8 (temperature, chain, draw, \\*grid); energy and
-        magnetization, float64 (temperature, chain, draw); labels; and the spec and provenance as JSON.
+        magnetization, float64 (temperature, chain, draw); labels; and the spec and provenance as
+        JSON.
 
     Raises
     ------

@@ -1,13 +1,14 @@
 """`generate`: sample a dataset temperature by temperature and store it, resumable at any moment.
 
-Work happens in a hidden directory beside the target, ``.NAME.partial``: a header (spec, stream, versions),
-the chunks finished so far, and for each finished temperature a record with their checksums. Every file
-appears by rename. Nothing in there is readable as Zarr; the metadata come last, and then the whole
-directory is renamed to the target. A process that is killed therefore leaves either no dataset or a complete
-one, and the same command continues after the last finished temperature.
+Work happens in a hidden directory beside the target, ``.NAME.partial``: a header (spec, stream,
+versions), the chunks finished so far, and for each finished temperature a record with their
+checksums. Every file appears by rename. Nothing in there is readable as Zarr; the metadata come
+last, and then the whole directory is renamed to the target. A process that is killed therefore
+leaves either no dataset or a complete one, and the same command continues after the last finished
+temperature.
 
-Each temperature has a stream of its own, spawned from the seed by its index, so what is sampled does not
-depend on the order of work, on interruptions, or on the number of threads.
+Each temperature has a stream of its own, spawned from the seed by its index, so what is sampled
+does not depend on the order of work, on interruptions, or on the number of threads.
 """
 
 import json
@@ -21,19 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from statmech_ml import sample
 from statmech_ml.chains import MAX_R_HAT
-from statmech_ml.errors import EquilibrationWarning, InvalidInput, ShortChain, StoreError
-from statmech_ml.statistics import integrated_time, split_r_hat
+from statmech_ml.errors import EquilibrationWarning, InvalidInput, StoreError
 
 from . import _files, _layout
 from ._progress import Advance, shown
-from .phases import is_staggered
-from .spec import LOCAL, Spec
-from .store import Dataset, load, partial_of
-
-# Draws sampled at a time: progress moves inside a temperature, and only packed spins accumulate.
-_PIECE = 40
+from ._sampling import sample_temperature
+from .spec import Spec
+from .store import Dataset, finished, load, partial_of
 
 
 def generate(
@@ -78,20 +74,18 @@ def generate(
         _refuse_other_spec(done.header, header, target)
         shutil.rmtree(partial, ignore_errors=True)
         return done
-    finished = 0
     try:
         partial.mkdir(parents=True, exist_ok=True)
         with _files.locked(partial), shown(spec.sweeps * len(spec.temperatures), progress) as bar:
             work = _Work(spec, partial, header)
             for index in range(len(spec.temperatures)):
                 work.temperature(index, bar)
-                finished += 1
             work.finish(target)
     except OSError as error:
         raise StoreError(
-            f"{target} cannot be written: {_files.why(error)} ({error}). {finished} of "
-            f"{len(spec.temperatures)} temperatures are safe in {partial}; remedy that and run the same "
-            "command again to continue."
+            f"{target} cannot be written: {_files.why(error)} ({error}). Nothing that was there "
+            f"is lost, and {finished(partial)} of {len(spec.temperatures)} temperatures are done. "
+            "Remedy that and run the same command again to continue."
         ) from error
     dataset = load(target)
     _warn_unless_equilibrated(dataset)
@@ -156,84 +150,7 @@ class _Work:
         _files.write_atomically(self.directory / "store" / _layout.ROOT, root)
         os.rename(self.directory / "store", target)
         _files.sync_directory(target.parent)
-        shutil.rmtree(self.directory)
-
-
-def sample_temperature(
-    spec: Spec, index: int, bar: Advance
-) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Arrays (chain, draw, ...) of one temperature, spins packed, and its diagnostics."""
-    model, sampler = spec.model(), spec.kernel()
-    stream = np.random.SeedSequence(spec.seed, spawn_key=(index,))
-    seed = int(stream.generate_state(1, np.uint64)[0])
-    state: Any = sampler.init(model, spec.n_chains, seed, starts(spec, seed))
-    beta = 1.0 / spec.temperatures[index]
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in _layout.series(spec)}
-    for done in range(0, spec.n_draws, _PIECE):
-        burn_in = spec.burn_in if done == 0 else 0
-        n_draws = min(_PIECE, spec.n_draws - done)
-        chain = sample(
-            model, sampler, beta=beta, start=state, n_draws=n_draws, thin=spec.spacing,
-            burn_in=burn_in, progress=False,
-        )  # fmt: skip
-        if chain.interrupted:
-            raise KeyboardInterrupt
-        state, states = chain.final, chain.states
-        magnetization = chain.observables["magnetization"]
-        if spec.sampler in LOCAL and spec.field == 0:
-            signs = _flips(stream, spec, done)[:, :n_draws]
-            states, magnetization = np.asarray(states) * signs[..., None], magnetization * signs
-        drawn = {"energy": chain.energy, "magnetization": magnetization, **chain.info}
-        for name, values in parts.items():
-            values.append(_layout.pack(states) if name == "spins" else drawn[name])
-        bar(burn_in + n_draws * spec.spacing)
-    arrays = {name: np.concatenate(values, axis=1) for name, values in parts.items()}
-    return arrays, _diagnostics(spec, arrays)
-
-
-def starts(spec: Spec, seed: int) -> np.ndarray:
-    """Even chains in a ground state (as far as a simple one is known), odd chains random."""
-    model = spec.model()
-    x = model.space.random(seed, np.arange(spec.n_chains, dtype=np.uint32))
-    x[::2] = np.where(spec.graph().colours == 0, 1, -1) if is_staggered(spec) else 1
-    return x
-
-
-def _flips(stream: np.random.SeedSequence, spec: Spec, piece: int) -> np.ndarray:
-    """Random signs int8 (chain, _PIECE): without a field, flipping all spins is an exact symmetry.
-
-    Local updates would keep the sign of the magnetisation below T_c for ever; cluster moves do not need
-    this.
-    """
-    bits = np.random.SeedSequence(stream.entropy, spawn_key=(*stream.spawn_key, 1 + piece))
-    words = bits.generate_state(-(-spec.n_chains * _PIECE // 32), np.uint32)
-    flat = np.unpackbits(words.astype("<u4").view(np.uint8), count=spec.n_chains * _PIECE)
-    return flat.reshape(spec.n_chains, _PIECE).view(np.int8) * np.int8(2) - np.int8(1)
-
-
-def _diagnostics(spec: Spec, arrays: dict[str, np.ndarray]) -> dict[str, float]:
-    energy = arrays["energy"]
-    diagnostics = dict.fromkeys(("tau_int", "tau_int_stderr"), float("nan"))
-    try:
-        tau = integrated_time(energy)
-        diagnostics = {"tau_int": tau.tau_int, "tau_int_stderr": tau.stderr}
-    except ShortChain as error:
-        diagnostics = {"tau_int": error.partial.tau_int, "tau_int_stderr": float("inf")}
-    except InvalidInput:
-        pass  # a ground state does not fluctuate: nan says so
-    diagnostics["r_hat"] = _r_hat(energy)
-    diagnostics["r_hat_abs_magnetization"] = _r_hat(np.abs(arrays["magnetization"]))
-    watched = _layout.WATCHED.get(spec.sampler)
-    if watched:
-        diagnostics[f"mean_{watched}"] = float(arrays[watched].mean())
-    return diagnostics
-
-
-def _r_hat(x: np.ndarray) -> float:
-    try:
-        return split_r_hat(x)
-    except InvalidInput:
-        return float("nan")
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def _header(spec: Spec) -> dict[str, Any]:
@@ -263,8 +180,9 @@ def _refuse_other_software(begun: dict[str, Any], wanted: dict[str, Any], where:
     changed = [f"{key}: {before[key]!r} -> {now[key]!r}" for key in now if before[key] != now[key]]
     if changed:
         raise StoreError(
-            f"{where} was begun by other software, and what is added now would not be what it would "
-            f"have written: {'; '.join(changed)}. Go back to those versions, or remove it and start anew."
+            f"{where} was begun by other software, so what is added now might not be what that "
+            f"would have written: {'; '.join(changed)}. Go back to those versions, or remove it "
+            "and start anew."
         )
 
 
@@ -274,8 +192,8 @@ def _warn_unless_equilibrated(dataset: Dataset) -> None:
     if bad and dataset.spec.n_draws >= 50:
         warnings.warn(
             f"Ordered and random starts disagree (R-hat above {MAX_R_HAT}) at temperature "
-            f"{', '.join(f'{t:g}' for t in bad)}. Burn in longer, space draws further, or use clusters.",
+            f"{', '.join(f'{t:g}' for t in bad)}. Burn in longer, space draws further, or use "
+            "clusters.",
             EquilibrationWarning,
             stacklevel=3,
         )
-

@@ -1,14 +1,15 @@
 """Phase labels, from critical temperatures that are known exactly.
 
     square        T_c = 2 |J| / log(1 + sqrt 2)       Kramers and Wannier (1941), Onsager (1944)
-    triangular    T_c = 4 J / log 3                   Houtappel (1950); J < 0 never orders, Wannier (1950)
+    triangular    T_c = 4 J / log 3                   Houtappel (1950); 0 for J < 0, Wannier (1950)
     honeycomb     T_c = 2 |J| / log(2 + sqrt 3)       Houtappel (1950)
     chain         T_c = 0                             Ising (1925)
 
-These are properties of the infinite lattice; a finite one rounds the transition over |T - T_c| ~ 1/L. An
-antiferromagnet on a bipartite lattice orders at the same temperature, in the staggered magnetisation. In a
-field a ferromagnet has no transition and every temperature counts as disordered; in other cases without an
-exact result (cubic, antiferromagnets in a field or on odd periodic sides) the label is "unknown".
+These are properties of the infinite lattice; a finite one rounds the transition over |T - T_c| ~
+1/L. An antiferromagnet on a bipartite lattice orders at the same temperature, in the staggered
+magnetisation. In a field a ferromagnet has no transition and every temperature counts as
+disordered; in other cases without an exact result (cubic, antiferromagnets in a field or on odd
+periodic sides) the label is "unknown".
 
 doi:10.1103/PhysRev.60.252, doi:10.1103/PhysRev.65.117, doi:10.1016/0031-8914(50)90130-3,
 doi:10.1103/PhysRev.79.357.

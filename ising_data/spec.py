@@ -1,22 +1,21 @@
 """`Spec`: everything that determines a dataset, and nothing else.
 
-Two equal specs give byte-identical stores, so a spec holds neither paths nor threads nor dates. What is
-left out is chosen when the spec is made and recorded in it: reading a store never depends on defaults.
+Two equal specs give byte-identical stores, so a spec holds neither paths nor threads nor dates.
+What is left out is chosen when the spec is made and recorded in it: reading a store never depends
+on defaults.
 """
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass, fields
-from decimal import Decimal, InvalidOperation
 from typing import Any
-
-import numpy as np
 
 from statmech_ml import lattices
 from statmech_ml.errors import InvalidInput
 from statmech_ml.models import Ising
 from statmech_ml.samplers import HeatBath, Metropolis, Sampler, SwendsenWang, Wolff
+
+from . import _fields
 
 AXES = {"chain": 1, "square": 2, "triangular": 2, "honeycomb": 2, "cubic": 3}
 """Lattices by name, and how many sides each has."""
@@ -28,8 +27,6 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "metropolis": Metropolis,
 }
 LOCAL = ("heat-bath", "metropolis")
-
-_MOST_TEMPERATURES = 100_000
 
 
 @dataclass(frozen=True)
@@ -54,11 +51,12 @@ class Spec:
         Independent chains per temperature, an even number: every other one starts ordered, the rest
         random, so that R-hat compares the two.
     sampler : str, optional
-        "swendsen-wang" (default where clusters may be flipped freely), "wolff", "heat-bath" (default
-        elsewhere) or "metropolis".
+        "swendsen-wang" (default where clusters may be flipped freely), "wolff", "heat-bath"
+        (default elsewhere) or "metropolis".
     spacing : int, optional
         Sweeps between kept configurations. Default: 10 for Swendsen-Wang (about two autocorrelation
-        times at T_c for L = 32, more elsewhere), one Wolff cluster per eight sites, 20 local sweeps.
+        times at T_c for L = 32, more elsewhere), one Wolff cluster per eight sites, 20 local
+        sweeps.
     burn_in : int, optional
         Sweeps discarded at each temperature. Default: 20 spacings; local updates take L^2 sweeps to
         order a random start, so they get max(1000, 2 L^2).
@@ -91,14 +89,12 @@ class Spec:
             object.__setattr__(self, name, value)
 
         if self.lattice not in AXES:
-            raise InvalidInput(
-                f"lattice={self.lattice!r} is unknown. There are {', '.join(AXES)}."
-            )
-        settle("size", _sides(self.size, self.lattice))
-        settle("boundary", _boundaries(self.boundary, len(self.size)))
-        settle("temperatures", _temperatures(self.temperatures))
+            raise InvalidInput(f"lattice={self.lattice!r} is unknown. There are {', '.join(AXES)}.")
+        settle("size", _fields.sides_of(self.size, self.lattice, AXES[self.lattice]))
+        settle("boundary", _fields.boundaries_of(self.boundary, len(self.size)))
+        settle("temperatures", _fields.temperatures_of(self.temperatures))
         for name, least in [("samples", 1), ("n_chains", 2), ("seed", 0)]:
-            settle(name, _whole(getattr(self, name), name, least))
+            settle(name, _fields.whole(getattr(self, name), name, least))
         if self.n_chains % 2:
             raise InvalidInput(
                 f"n_chains={self.n_chains} is odd, but half of the chains start ordered and half "
@@ -107,11 +103,11 @@ class Spec:
         if self.samples % self.n_chains:
             near = max(1, round(self.samples / self.n_chains)) * self.n_chains
             raise InvalidInput(
-                f"samples={self.samples} cannot be shared equally by {self.n_chains} chains. Give a "
-                f"multiple, {near} say, or another number of chains."
+                f"samples={self.samples} cannot be shared equally by {self.n_chains} chains. Give "
+                f"a multiple, {near} say, or another number of chains."
             )
         for name in ("coupling", "field"):
-            settle(name, _number(getattr(self, name), name))
+            settle(name, _fields.number(getattr(self, name), name))
         model = self.model()
         if self.sampler is None:
             settle("sampler", "heat-bath" if model.cluster_obstacle else "swendsen-wang")
@@ -122,11 +118,17 @@ class Spec:
         self.kernel().check(model)
         sites = model.space.size
         spacing = {"swendsen-wang": 10, "wolff": max(10, sites // 8)}.get(self.sampler, 20)
-        settle("spacing", _whole(spacing if self.spacing is None else self.spacing, "spacing", 1))
+        settle(
+            "spacing",
+            _fields.whole(spacing if self.spacing is None else self.spacing, "spacing", 1),
+        )
         burn_in = 20 * self.spacing
         if self.sampler in LOCAL:
             burn_in = max(1000, burn_in, 2 * max(self.size) ** 2)
-        settle("burn_in", _whole(burn_in if self.burn_in is None else self.burn_in, "burn_in", 0))
+        settle(
+            "burn_in",
+            _fields.whole(burn_in if self.burn_in is None else self.burn_in, "burn_in", 0),
+        )
 
     @property
     def n_draws(self) -> int:
@@ -166,9 +168,14 @@ class Spec:
         known = {f.name for f in fields(cls)}
         if not isinstance(given, dict) or set(given) - known:
             extra = sorted(set(given) - known) if isinstance(given, dict) else type(given).__name__
-            raise InvalidInput(f"A spec is a JSON object of {', '.join(sorted(known))}; got {extra}.")
+            raise InvalidInput(
+                f"A spec is a JSON object of {', '.join(sorted(known))}; got {extra}."
+            )
+        settings: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in given.items()
+        }
         try:
-            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+            return cls(**settings)
         except TypeError as error:
             raise InvalidInput(f"The spec is incomplete: {error}.") from error
 
@@ -184,103 +191,3 @@ class Spec:
             for f in fields(self)
             if getattr(self, f.name) != getattr(other, f.name)
         ]
-
-
-def parse_temperatures(text: str) -> tuple[float, ...]:
-    """Temperatures from text: ``start:stop:step`` with both ends, single values, commas between.
-
-    Steps are added in decimal, so that 2.3 is 2.3 and not 2.3000000000000003.
-
-    >>> parse_temperatures("2.1:2.3:0.1, 2.269")
-    (2.1, 2.2, 2.3, 2.269)
-    """
-    values: list[float] = []
-    for part in text.split(","):
-        try:
-            numbers = [Decimal(word.strip()) for word in part.split(":")]
-        except InvalidOperation as error:
-            raise InvalidInput(
-                f"temperatures={text!r}: {part.strip()!r} is not a number or a range. Write "
-                "'1.6:3.2:0.1' (start:stop:step, both ends included) or '1.6,2.0,2.269'."
-            ) from error
-        if not all(number.is_finite() for number in numbers):
-            raise InvalidInput(f"temperatures={text!r}: temperatures are finite numbers.")
-        if len(numbers) == 1:
-            values.append(float(numbers[0]))
-            continue
-        if len(numbers) != 3:
-            raise InvalidInput(
-                f"temperatures={text!r}: a range is start:stop:step, but {part.strip()!r} has "
-                f"{len(numbers)} parts. Write '1.6:3.2:0.1'."
-            )
-        start, stop, step = numbers
-        if step == 0 or (stop - start) / step < 0:
-            raise InvalidInput(f"temperatures={text!r}: steps of {step} never lead from {start} to {stop}.")
-        count = int((stop - start) / step) + 1
-        if count > _MOST_TEMPERATURES:
-            raise InvalidInput(f"temperatures={text!r} names {count} temperatures; take a larger step.")
-        values += [float(start + k * step) for k in range(count)]
-    return tuple(values)
-
-
-def _temperatures(given: Any) -> tuple[float, ...]:
-    if isinstance(given, str):
-        values = parse_temperatures(given)
-    else:
-        try:
-            values = tuple(float(t) for t in np.atleast_1d(np.asarray(given, dtype=np.float64)))
-        except (TypeError, ValueError) as error:
-            raise InvalidInput(f"temperatures={given!r} are not numbers.") from error
-    if not values:
-        raise InvalidInput("temperatures is empty; give at least one.")
-    wrong = [t for t in values if not (math.isfinite(t) and t > 0.0)]
-    if wrong:
-        raise InvalidInput(
-            f"temperatures holds {wrong[0]!r}: a temperature is positive and finite. For an "
-            "antiferromagnet make the coupling negative, not the temperature."
-        )
-    twice = sorted({t for t in values if values.count(t) > 1}) if len(set(values)) < len(values) else []
-    if twice:
-        raise InvalidInput(
-            f"The temperature {twice[0]!r} is given twice. Name it once and raise samples= instead."
-        )
-    return values
-
-
-def _sides(given: Any, lattice: str) -> tuple[int, ...]:
-    axes = AXES[lattice]
-    sides = tuple(given) if isinstance(given, tuple | list | np.ndarray) else (given,) * axes
-    if len(sides) == 1:
-        sides *= axes
-    if len(sides) != axes:
-        raise InvalidInput(f"size={given!r} has {len(sides)} sides, but a {lattice} lattice has {axes}.")
-    return tuple(_whole(side, "size", 1) for side in sides)
-
-
-def _boundaries(given: Any, axes: int) -> tuple[str, ...]:
-    sides = (given,) * axes if isinstance(given, str) else tuple(given)
-    if len(sides) == 1:
-        sides *= axes
-    if len(sides) != axes or any(side not in ("periodic", "open") for side in sides):
-        raise InvalidInput(
-            f"boundary={given!r} must be 'periodic' or 'open', or one of them for each of the {axes} "
-            "sides."
-        )
-    return sides
-
-
-def _whole(value: Any, name: str, least: int) -> int:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise InvalidInput(f"{name}={value!r} must be a whole number of at least {least}.")
-    return int(value)
-
-
-def _number(value: Any, name: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{name}={value!r} must be one number.") from error
-    if not math.isfinite(number):
-        raise InvalidInput(f"{name}={value!r} must be finite.")
-    return number

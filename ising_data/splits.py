@@ -66,8 +66,8 @@ def split(
     if (np.diff(edges) == 0).any():
         other = "temperature" if by == "chain" else "chain"
         raise InvalidInput(
-            f"{total} {by}s cannot be divided as {dict(fractions)!r}: a part would be empty. Generate "
-            f"more {by}s, choose other fractions, or split by {other}."
+            f"{total} {by}s cannot be divided as {dict(fractions)!r}: a part would be empty. "
+            f"Generate more {by}s, choose other fractions, or split by {other}."
         )
     order = np.random.default_rng(seed).permutation(total)
     everything = {"chain": range(n_chains), "temperature": range(n_temperatures)}

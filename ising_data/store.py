@@ -1,8 +1,8 @@
 """`load`: open a dataset lazily, as numpy, xarray or torch.
 
-Opening reads the root's metadata, checks their signature and the presence and size of every file; arrays
-are read when asked for, spins one temperature at a time. A bit that flipped inside a chunk is found when
-the chunk is decoded; `verify` compares every byte.
+Opening reads the root's metadata, checks their signature and the presence and size of every file;
+arrays are read when asked for, spins one temperature at a time. A bit that flipped inside a chunk
+is found when the chunk is decoded; `verify` compares every byte.
 """
 
 import json
@@ -65,7 +65,8 @@ class Dataset:
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """Shape of one configuration on its lattice: cells, then sites of a cell where there are two."""
+        """Shape of one configuration on its lattice: cells, then sites of a cell where there are
+        two."""
         lattice = self.spec.graph()
         return lattice.shape + ((lattice.basis,) if lattice.basis > 1 else ())
 
@@ -79,13 +80,12 @@ class Dataset:
         try:
             return np.asarray(self._group[name][index])
         except KeyError as error:
-            raise InvalidInput(
-                f"{name!r} is not in {self.path}. There are {', '.join(sorted(self._group.array_keys()))}."
-            ) from error
+            known = ", ".join(sorted(self._group.array_keys()))
+            raise InvalidInput(f"{name!r} is not in {self.path}. There are {known}.") from error
         except (OSError, RuntimeError, ValueError) as error:
             raise StoreError(
-                f"{name} of {self.path} cannot be decoded: {error}. The file is damaged; `ising-data "
-                "verify` names what else is, and generating again makes the same dataset."
+                f"{name} of {self.path} cannot be decoded: {error}. The file is "
+                "damaged; `ising-data verify` names what else is, and generating again makes the same dataset."
             ) from error
 
     @cached_property
@@ -100,7 +100,8 @@ class Dataset:
 
     @cached_property
     def phase(self) -> np.ndarray:
-        """Codes of `PHASES`, int8 (temperature,): 1 ordered, 0 disordered, 2 critical, -1 unknown."""
+        """Codes of `PHASES`, int8 (temperature,): 1 ordered, 0 disordered, 2 critical, -1
+        unknown."""
         return self._read("phase")
 
     @cached_property
@@ -114,7 +115,8 @@ class Dataset:
         return self._read("magnetization")
 
     def label(self, name: str) -> np.ndarray:
-        """Any other array of the store: "tau_int", "r_hat", "mean_clusters", "sweep", "start", ..."""
+        """Any other array of the store: "tau_int", "r_hat", "mean_clusters", "sweep", "start",
+        ..."""
         return self._read(name)
 
     def index_of(self, temperature: float) -> int:
@@ -151,7 +153,8 @@ class Dataset:
         return spins.reshape(*spins.shape[:-1], *self.grid) if on_grid else spins
 
     def to_xarray(self) -> Any:
-        """The store as a lazy xarray.Dataset, coordinates and labels included; spins stay packed."""
+        """The store as a lazy xarray.Dataset, coordinates and labels included; spins stay
+        packed."""
         import xarray
 
         return xarray.open_zarr(self.path, chunks=None, consolidated=False)
@@ -173,8 +176,8 @@ class Dataset:
         Returns
         -------
         torch.utils.data.Dataset
-            Items are float32 spins in {-1, +1} of shape (1, \\*grid) and a scalar tensor. Chunks are read
-            when first needed and kept packed, one bit per spin.
+            Items are float32 spins in {-1, +1} of shape (1, \\*grid) and a scalar tensor. Chunks
+            are read when first needed and kept packed, one bit per spin.
         """
         from ._torch import SpinDataset
 
@@ -187,8 +190,8 @@ def load(path: str | Path) -> Dataset:
     Raises
     ------
     StoreError
-        When there is no dataset, an unfinished one (the message says how far it is), something else, or
-        one whose files are missing, truncated or altered.
+        When there is no dataset, an unfinished one (the message says how far it is), something
+        else, or one whose files are missing, truncated or altered.
 
     >>> from ising_data import Spec, generate
     >>> _ = generate(Spec("square", 4, (2.0, 3.0), samples=8, seed=1), "tiny.zarr")
@@ -198,8 +201,8 @@ def load(path: str | Path) -> Dataset:
     dataset = read_root(path)
     for problem in damaged_files(dataset, thorough=False):
         raise StoreError(
-            f"{path} is damaged: {problem}. Remove it and generate it again: the same command makes "
-            "the same bytes."
+            f"{path} is damaged: {problem}. Remove it and generate it again: the same command "
+            "makes the same bytes."
         )
     return dataset
 
@@ -215,8 +218,8 @@ def read_root(path: str | Path) -> Dataset:
         known = attributes["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
-            f"{path} is no dataset of ising-data: its {_layout.ROOT} is missing, truncated or foreign "
-            f"({type(error).__name__}). Choose another path."
+            f"{path} is no dataset of ising-data: its {_layout.ROOT} is missing, truncated or "
+            f"foreign ({type(error).__name__}). Choose another path."
         ) from error
     if known != _layout.FORMAT:
         raise StoreError(
@@ -249,16 +252,20 @@ def damaged_files(dataset: Dataset, thorough: bool) -> list[str]:
     return problems
 
 
+def finished(partial: Path) -> int:
+    """How many temperatures a directory in the making holds."""
+    return len(list((partial / "records").glob("*.json")))
+
+
 def _missing(path: Path) -> str:
     partial = partial_of(path)
     try:
         spec = Spec.from_json(json.dumps(json.loads((partial / "header.json").read_text())["spec"]))
     except (OSError, ValueError, KeyError):
         return f"{path} does not exist. Make a dataset: ising-data generate --help."
-    finished = len(list((partial / "records").glob("*.json")))
     return (
-        f"{path} is not complete: {finished} of {len(spec.temperatures)} temperatures are done. Run the "
-        "command that began it again; it continues where it stopped."
+        f"{path} is not complete: {finished(partial)} of {len(spec.temperatures)} temperatures are "
+        "done. Run the command that began it again; it continues where it stopped."
     )
 
 

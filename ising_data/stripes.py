@@ -1,13 +1,15 @@
 """Stripes: configurations cut in two by domain walls that wind around the torus.
 
-Quenched from a random start to below T_c, about a third of square lattices freeze into two stripes that local
-updates cannot remove in any reasonable time; energies look equilibrated and are not. In equilibrium such
-states cost two walls, a factor exp(-2 sigma L / T) that is negligible except just below T_c.
+Quenched from a random start to below T_c, about a third of square lattices freeze into two stripes
+that local updates cannot remove in any reasonable time; energies look equilibrated and are not. In
+equilibrium such states cost two walls, a factor exp(-2 sigma L / T) that is negligible except just
+below T_c.
 
-A configuration counts as striped when up spins *and* down spins each have a nearest-neighbour cluster
-that winds around the torus. Thermal noise inside the domains does not matter to that.
+A configuration counts as striped when up spins *and* down spins each have a nearest-neighbour
+cluster that winds around the torus. Thermal noise inside the domains does not matter to that.
 
-V. Spirin, P. L. Krapivsky, S. Redner, Phys. Rev. E 65, 016119 (2001), doi:10.1103/PhysRevE.65.016119.
+V. Spirin, P. L. Krapivsky, S. Redner, Phys. Rev. E 65, 016119 (2001),
+doi:10.1103/PhysRevE.65.016119.
 """
 
 import numpy as np

@@ -7,8 +7,9 @@
     starts          split R-hat of E and |M| between chains from ordered and from random starts
     stripes         no chain below T_c spends most of its draws cut in two
 
-The bound on |z| is 4, or more where many are compared, and the report states how often a correct dataset
-would fail it. Checks for which there is no exact result, or not enough draws, say so and decide nothing.
+The bound on |z| is 4, or more where many are compared, and the report states how often a correct
+dataset would fail it. Checks for which there is no exact result, or not enough draws, say so and
+decide nothing.
 """
 
 import math
@@ -22,6 +23,7 @@ from statmech_ml import observables
 from statmech_ml.chains import MAX_R_HAT
 
 from . import _exact, _layout
+from ._sampling import r_hat
 from .phases import PHASES, is_staggered, phase_codes
 from .store import Dataset, damaged_files, read_root
 from .stripes import striped
@@ -94,10 +96,10 @@ def verify(path: str | Path) -> Report:
         return Report(dataset.path, [Verdict("files", False, shown)])
     files = Verdict("files", True, f"{total} files match their SHA-256")
     wrong: list[str] = []
-    rows = [_row(dataset, i, wrong) for i in range(len(dataset.temperature))]
+    exact = _exact.reference(dataset.spec)
+    rows = [_row(dataset, i, exact, wrong) for i in range(len(dataset.temperature))]
     labels = Verdict("labels", not wrong, "; ".join(wrong[:5]) or _labels_text(dataset))
     verdicts = [files, labels]
-    exact = _exact.reference(dataset.spec)
     if exact is None:
         nothing = "no exact result for this lattice, boundary, coupling and field"
         verdicts += [Verdict(name, None, nothing) for name in ("energy", "specific heat")]
@@ -110,7 +112,7 @@ def verify(path: str | Path) -> Report:
     return Report(dataset.path, verdicts, rows, exact.source if exact else None)
 
 
-def _row(dataset: Dataset, index: int, wrong: list[str]) -> Row:
+def _row(dataset: Dataset, index: int, exact: _exact.Reference | None, wrong: list[str]) -> Row:
     """Measure one temperature; what contradicts the spec or the spins is added to `wrong`."""
     spec = dataset.spec
     temperature = spec.temperatures[index]
@@ -126,20 +128,20 @@ def _row(dataset: Dataset, index: int, wrong: list[str]) -> Row:
         ("magnetisations", observables.magnetization(spins) != magnetization),
     ]:
         if bad.any():
-            wrong.append(f"T = {temperature:g}: {int(bad.sum())} {what} do not follow from the spins")
-    exact = _exact.reference(spec)
+            wrong.append(
+                f"T = {temperature:g}: {int(bad.sum())} {what} do not follow from the spins"
+            )
     compared = [
         None if exact is None else _exact.compare(name, spec, index, energy, exact)
         for name in ("energy_per_site", "specific_heat")
     ]
-    r_hats = [dataset.label(name)[index] for name in ("r_hat", "r_hat_abs_magnetization")]
     return Row(
         temperature,
         next(name for name, number in PHASES.items() if number == code),
         compared[0],
         compared[1],
         float(dataset.label("tau_int")[index]),
-        float(np.fmax(*r_hats)),
+        float(np.fmax(r_hat(energy), r_hat(np.abs(magnetization)))),
         _stripes(dataset, code, spins),
     )
 
@@ -170,8 +172,8 @@ def _judge(check: str, scores: list[float], n_rows: int, limit: float, alarm: fl
         return Verdict(check, None, "too few draws, or too few excitations, at every temperature")
     worst = float(np.abs(scores).max())
     detail = (
-        f"largest |z| = {worst:.2f} of {len(scores)}, bound {limit:.3g}{left_out}; a correct dataset "
-        f"leaves the bounds once in {1.0 / alarm:,.0f}"
+        f"largest |z| = {worst:.2f} of {len(scores)}, bound {limit:.3g}{left_out}; a correct "
+        f"dataset leaves the bounds once in {1.0 / alarm:,.0f}"
     )
     return Verdict(check, worst < limit, detail)
 
@@ -182,7 +184,8 @@ def _judge_starts(dataset: Dataset, rows: list[Row]) -> Verdict:
     values = np.array([row.r_hat for row in rows])
     if n < 2 or np.isnan(values).all():
         return Verdict("starts", None, "too few draws, or too few fluctuations, for an R-hat")
-    # Independent draws exceed this once in 10,000 datasets; with short halves that is more than 1.1.
+    # Independent draws exceed this once in 10,000 datasets; with short halves that is more than
+    # 1.1.
     ratio = float(stats.f.isf(1e-4 / len(rows), m - 1, m * (n - 1)))
     limit = max(MAX_R_HAT, math.sqrt((n - 1 + ratio) / n))
     worst = float(np.nanmax(values))
@@ -197,8 +200,13 @@ def _judge_stripes(dataset: Dataset, rows: list[Row]) -> Verdict:
     draws = dataset.spec.n_draws
     count = round(sum(float(fractions.sum()) for fractions in looked) * draws)
     stuck = sum(int((fractions > 0.5).sum()) for fractions in looked)
+    lowest = min(
+        (row.temperature for row in rows if row.stripes is not None and row.stripes.any()),
+        default=None,
+    )
+    where = "" if lowest is None else f", all at T >= {lowest:g}"
     detail = (
-        f"{count} of {len(looked) * dataset.spec.samples} configurations below T_c are striped; "
-        f"{stuck} of {len(looked) * dataset.spec.n_chains} chains are stuck in stripes"
+        f"{stuck} of {len(looked) * dataset.spec.n_chains} chains below T_c are stuck in stripes; "
+        f"{count} of {len(looked) * dataset.spec.samples} configurations are striped{where}"
     )
     return Verdict("stripes", stuck == 0, detail)

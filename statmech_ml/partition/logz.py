@@ -87,6 +87,8 @@ class LogZ:
         notes = [self.method]
         if "ess" in self.diagnostics:
             notes.append(f"ess {self.diagnostics['ess']:.0f}/{self.diagnostics['n_chains']}")
+        if "n_states" in self.diagnostics:
+            notes.append(f"{self.diagnostics['n_states']} states")
         if self.status not in (OK, self.method):
             notes.append(self.status)
         return f"log_z = {number} [{', '.join(notes)}]"

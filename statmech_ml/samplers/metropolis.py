@@ -73,8 +73,8 @@ class Metropolis(Sampler):
         if _has_small_orbits(lattice, field):
             raise InvalidInput(
                 "Checkerboard Metropolis is not ergodic here: a field-free part of fewer than "
-                f"{_SMALL} sites, all with even numbers of bonds, can have states in which all spins "
-                "turn every sweep for ever. Use Metropolis() with random order, or HeatBath()."
+                f"{_SMALL} sites, all with even numbers of bonds, can have states in which every "
+                "spin turns in every sweep. Use Metropolis() with random order, or HeatBath()."
             )
 
     def advance(

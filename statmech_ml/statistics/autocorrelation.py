@@ -27,6 +27,10 @@ from statmech_ml.errors import InvalidInput, ShortChain
 FloatArray = npt.NDArray[np.float64]
 Trouble = Literal["", "short", "disagree"]
 
+# Independent chains, or blocks, from which an error may be taken by scatter alone: it is then known
+# to 1 / sqrt(2 * 19) = 16%.
+MIN_INDEPENDENT = 20
+
 # False alarms on chains that do agree: one call in ten million. Two chains must be 5.3 sigma apart.
 _DISAGREEMENT_P = 1e-7
 
@@ -263,14 +267,14 @@ def trouble_message(
         )
     if result.window == 0 or result.tau_int <= 0.0:
         return (
-            f"{given} are too few to measure an autocorrelation time at all. Draw at least "
-            f"{tolerance:g} tau_int draws per chain, or twenty independent chains for an error "
-            "from their scatter."
+            f"No autocorrelation time can be measured in {given}: that is too few. Draw at least "
+            f"{tolerance:g} tau_int draws per chain, or {MIN_INDEPENDENT} independent chains for an "
+            "error from their scatter."
         )
     return (
-        f"{given} are too short for their autocorrelation time: tau_int is at least "
+        f"The autocorrelation time does not fit into {given}: tau_int is at least "
         f"{result.tau_int:.3g}, and an estimate needs {tolerance:g} tau_int = "
         f"{tolerance * result.tau_int:.0f} draws in all and a summation window inside half a "
         "chain. Draw longer, thin while sampling, or use a sampler that decorrelates faster; "
-        "`partial` holds the estimate so far, a lower bound."
+        "`partial` holds the estimate so far."
     )

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from statmech_ml.errors import InvalidInput, ShortChain
 from statmech_ml.statistics.autocorrelation import (
+    MIN_INDEPENDENT,
     FloatArray,
     as_chains,
     between_chains,
@@ -26,7 +27,6 @@ from statmech_ml.statistics.autocorrelation import (
     means_disagree,
 )
 from statmech_ml.statistics.estimate import (
-    MIN_INDEPENDENT,
     Estimate,
     OnShort,
     check_on_short,

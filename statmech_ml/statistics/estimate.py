@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from statmech_ml.errors import InvalidInput, ShortChain
 from statmech_ml.statistics.autocorrelation import (
+    MIN_INDEPENDENT,
     FloatArray,
     TauResult,
     Trouble,
@@ -30,10 +31,6 @@ from statmech_ml.statistics.autocorrelation import (
 )
 
 OnShort = Literal["raise", "accept"]
-
-# Independent chains, or blocks, from which an error may be taken by scatter alone: it is then
-# known to 1 / sqrt(2 * 19) = 16%.
-MIN_INDEPENDENT = 20
 
 _FIXED_POINT = (-5, 8)  # decimal exponents printed without "e"
 _DOUBLE_DIGITS = 17

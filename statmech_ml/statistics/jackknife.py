@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from statmech_ml.errors import InvalidInput, ShortChain
 from statmech_ml.statistics.autocorrelation import (
+    MIN_INDEPENDENT,
     FloatArray,
     as_chains,
     constant_message,
@@ -35,7 +36,6 @@ from statmech_ml.statistics.autocorrelation import (
     measure_tau,
 )
 from statmech_ml.statistics.estimate import (
-    MIN_INDEPENDENT,
     Estimate,
     OnShort,
     answer_or_raise,
@@ -123,9 +123,8 @@ def jackknife(
     else:
         length = math.ceil((8.0 * n * max(result.tau_int, 0.5) ** 2) ** (1.0 / 3.0))
         per_chain = 1 if by_chain else max(1, n_draws // length)
-        if (
-            trouble and not by_chain
-        ):  # tau_int is a lower bound: the fewest blocks that give an error
+        if trouble and not by_chain:
+            # tau_int is only a lower bound: as few blocks, as long as possible, as give an error.
             per_chain = min(n_draws, -(-MIN_INDEPENDENT // n_chains))
         enough = (by_chain or not trouble) and n_chains * per_chain >= MIN_INDEPENDENT
 
@@ -143,7 +142,7 @@ def jackknife(
         f"{n_chains} x {n_draws} draws cut into {n_chains * per_chain} blocks are too short for "
         f"a jackknife: tau_int of the quantity is {result.tau_int:.3g}, and blocks should hold "
         f"{_SHORTEST_BLOCK:g} of it and number at least {MIN_INDEPENDENT}. Draw at least "
-        f"{260 * result.tau_int:.0f} in all"
+        f"{300 * result.tau_int:.0f} in all"
         + ("" if n_blocks is None else ", or leave n_blocks to be chosen")
         + ".",
         partial,

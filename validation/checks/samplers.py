@@ -39,17 +39,17 @@ def _cases(clusters: bool) -> list[tuple[str, Ising, float]]:
     """Systems of at most 12 spins where bugs show: J < 0, h != 0, odd ring, Lx != Ly, beta != 1."""
     cases = [
         ("3 x 4, J = 1.3", Ising(lattices.square(3, 4), 1.3), 0.3),
-        ("4 x 2, J = -0.8", Ising(lattices.square(4, 2), -0.8), 0.6),
-        ("ring of 7, J = 1", Ising(lattices.chain(7)), 0.8),
+        ("4 x 2, J = -0.8", Ising(lattices.square(4, 2), -0.8), 0.4),
+        ("ring of 7, J = 1", Ising(lattices.chain(7)), 0.4),
     ]
     if clusters:
         return cases
     return [
         *cases,
-        ("4 x 2, J = -1, h = 0.6", Ising(lattices.square(4, 2), -1.0, 0.6), 0.7),
+        ("4 x 2, J = -1, h = 0.6", Ising(lattices.square(4, 2), -1.0, 0.6), 0.35),
         ("glass, h = 0.3", _glass(0.3), 0.35),
         ("triangular 3 x 3, J = -1", Ising(lattices.triangular(3, 3), -1.0, 0.2), 0.5),
-        ("ring of 5, J = -1, h = 0.35", Ising(lattices.chain(5), -1.0, 0.35), 1.0),
+        ("ring of 5, J = -1, h = 0.35", Ising(lattices.chain(5), -1.0, 0.35), 0.5),
     ]
 
 
@@ -70,7 +70,9 @@ def _states(
             continue
         run = model
         if cut:
-            run = Ising(lattices.from_edges(model.lattice.bonds[1:]), coupling=model.coupling)
+            couplings = np.full(model.lattice.n_bonds, model.coupling)
+            couplings[0] = 0.0
+            run = Ising(model.lattice, couplings)
         elif flip:  # wrong sign of the field, or of the coupling where there is no field
             sign = (1.0, -1.0) if np.any(model.field) else (-1.0, 1.0)
             run = Ising(model.lattice, sign[0] * model.coupling, sign[1] * model.field)
@@ -87,8 +89,8 @@ class AlwaysAccept(Metropolis):
     """Metropolis that accepts every move; the mistake is in the name."""
 
     def advance(self, model: Any, state: Any, beta: Any, n_sweeps: int, device: str = "cpu") -> Any:
-        """Metropolis at infinite temperature."""
-        return super().advance(model, state, np.zeros_like(beta), n_sweeps, device)
+        """Metropolis at next to infinite temperature."""
+        return super().advance(model, state, np.full_like(beta, 1e-9), n_sweeps, device)
 
 
 def _states_check(name: str, claim: str, sampler: Sampler, *more: Mutant, **how: Any) -> Check:
@@ -219,7 +221,7 @@ def _well_moments(beta: float, tilt: float) -> tuple[float, ...]:
         return well.reduced_energy(x[:, None], beta)
 
     functions = (lambda x: x, lambda x: x**2, lambda x: well.energy(x[:, None]))
-    return tuple(float(quadrature.mean(f, u, -6.0, 6.0).value) for f in functions)
+    return tuple(float(quadrature.mean(u, f, -6.0, 6.0).value) for f in functions)
 
 
 def _double_well(
@@ -269,7 +271,7 @@ def _twins(seed: int, scale: int, *, slip: float = 0.0) -> list[Measurement]:
 
 
 CHECKS = (
-    _states_check("samplers.heat-bath-states", "HeatBath", HeatBath()),
+    _states_check("samplers.heat-bath-states", "HeatBath", HeatBath(), sweeps=20),
     _states_check(
         "samplers.metropolis-states",
         "Metropolis at random sites",
@@ -281,7 +283,7 @@ CHECKS = (
         "Metropolis by colour, where that is ergodic",
         Metropolis("checkerboard"),
         Mutant("always accept", partial(_states, sampler=AlwaysAccept("checkerboard"))),
-        sweeps=60,
+        sweeps=25,
     ),
     _states_check("samplers.wolff-states", "Wolff", Wolff(), clusters=True, sweeps=60),
     _states_check("samplers.swendsen-wang-states", "SwendsenWang", SwendsenWang(), clusters=True),

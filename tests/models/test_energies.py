@@ -1,0 +1,179 @@
+"""Identities of every model: energies, changes, gradients; compiled and in plain Python."""
+
+import numpy as np
+import pytest
+
+from statmech_ml import lattices, models, systems
+from statmech_ml.models import BernoulliRBM, DoubleWell, Ising
+from statmech_ml.spaces import Discrete
+from statmech_ml.systems import Model
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def small_rbm(seed=3):
+    return BernoulliRBM(normal(5, seed=seed), normal(4, seed=seed + 1), normal(5, 4, seed=seed + 2))
+
+
+RING, TORUS = lattices.chain(5), lattices.square(3, 4)
+GRAPH = lattices.from_edges([(0, 1), (1, 2), (3, 1), (0, 4), (2, 5)], n_sites=7)
+SMALL = {
+    "ring": Ising(RING, 0.7, 0.3),
+    "torus": Ising(TORUS),
+    "antiferromagnet": Ising(lattices.square(2, 4), -1.3),
+    "even torus in a field": Ising(lattices.square(4, 2), 0.8, -0.4),
+    "open": Ising(lattices.square(3, 3, "open"), 1.1, 0.2),
+    "triangular": Ising(lattices.triangular(2, 3), -0.6),
+    "honeycomb": Ising(lattices.honeycomb(2), 0.5, -0.1),
+    "per bond": Ising(RING, normal(5), 0.2),
+    "per site": Ising(TORUS, 1.0, normal(12)),
+    "glass": Ising(TORUS, np.where(normal(24) > 0, 1.0, -1.0), normal(12, seed=1)),
+    "whole multiples": Ising(RING, [1.0, 2.0, -1.0, 0.0, 3.0], 0.5),
+    "graph": Ising(GRAPH, 0.9, 0.1),
+    "no bonds": Ising(lattices.from_edges([], n_sites=3), field=0.4),
+    "rbm": small_rbm(),
+    "joint rbm": small_rbm().joint(),
+    "double well": DoubleWell(barrier=1.5, minimum=0.8, tilt=0.4, dim=3, stiffness=1.7),
+    "one dimension": DoubleWell(tilt=-0.3),
+}
+ALL = pytest.mark.parametrize("model", SMALL.values(), ids=SMALL)
+
+
+def some_states(model, n=40, seed=5):
+    return model.space.random(seed, np.arange(n, dtype=np.uint32))
+
+
+def plain(name, model, *args):
+    """A method of the compiled NamedTuple, or its default, run by the Python interpreter."""
+    return getattr(systems, name)(model.arrays, *args)
+
+
+def test_every_exported_model_is_among_the_examples():
+    kinds = {type(m).__name__ for m in SMALL.values()}
+    assert set(models.__all__) <= kinds
+
+
+@ALL
+def test_reduced_energy_at_beta_one_and_zero(model):
+    x = some_states(model)
+    if model.capabilities & {"Conditional"}:  # an RBM's reduced energy is not beta F_1
+        assert np.allclose(model.reduced_energy(x, 1.0), model.energy(x), atol=1e-12)
+    else:
+        for beta in (0.0, 0.3, 2.0):
+            assert np.allclose(model.reduced_energy(x, beta), beta * model.energy(x), atol=1e-12)
+
+
+@ALL
+def test_batches_and_betas_broadcast(model):
+    x = some_states(model, 6).reshape(2, 3, -1)
+    beta = np.array([0.2, 0.5, 1.0])
+    one_by_one = [[model.reduced_energy(x[i, j], beta[j]) for j in range(3)] for i in range(2)]
+    assert np.allclose(model.reduced_energy(x, beta), one_by_one, rtol=1e-13)
+    assert model.energy(x).shape == (2, 3)
+    assert model.energy(x).dtype == np.float64
+    assert np.shape(model.energy(x[0, 0])) == ()
+    ladder = model.reduced_energy(x[0, 0], beta)
+    assert np.allclose(ladder, [model.reduced_energy(x[0, 0], b) for b in beta], rtol=1e-13)
+
+
+@ALL
+def test_compiled_energies_are_the_plain_ones_bit_for_bit(model):
+    if not hasattr(model, "arrays"):
+        pytest.skip("energies of this model are matrix products")
+    x = some_states(model)
+    compiled = Model(model.space, model.arrays).energy(x)
+    assert compiled.tolist() == [plain("energy", model, row) for row in x]
+    at_beta = Model(model.space, model.arrays).reduced_energy(x, 0.37)
+    assert at_beta.tolist() == [plain("reduced_energy", model, row, 0.37) for row in x]
+
+
+@ALL
+def test_the_model_energy_is_that_of_its_arrays(model):
+    if not hasattr(model, "arrays"):
+        pytest.skip("energies of this model are matrix products")
+    x = some_states(model)
+    assert np.allclose(model.energy(x), Model(model.space, model.arrays).energy(x), atol=1e-12)
+
+
+@ALL
+def test_change_of_one_site_is_a_difference_of_energies(model):
+    if "Local" not in model.capabilities:
+        pytest.skip("no single-site changes")
+    for x in some_states(model, 10):
+        before = model.energy(x)
+        for site in range(model.space.size):
+            for value in model.space.values:
+                y = x.copy()
+                y[site] = value
+                change = plain("delta_energy", model, x, site, value)
+                assert change == pytest.approx(model.energy(y) - before, abs=1e-12)
+                reduced = plain("delta_reduced_energy", model, x, site, value, 0.6)
+                expected = model.reduced_energy(y, 0.6) - model.reduced_energy(x, 0.6)
+                assert reduced == pytest.approx(expected, abs=1e-12)
+
+
+@ALL
+def test_the_table_of_environments_holds_the_gaps(model):
+    if "Tabulated" not in model.capabilities:
+        pytest.skip("not tabulated")
+    low, high = model.space.values
+    for x in some_states(model, 10):
+        for site in range(model.space.size):
+            e = plain("environment", model, x, site)
+            assert 0 <= e < len(model.arrays.gaps)
+            up, down = x.copy(), x.copy()
+            up[site], down[site] = high, low
+            gap = model.energy(up) - model.energy(down)
+            assert model.arrays.gaps[e] == pytest.approx(gap, abs=1e-12)
+
+
+@ALL
+def test_links_are_the_satisfied_bonds(model):
+    if "Clusterable" not in model.capabilities:
+        pytest.skip("not clusterable")
+    arrays, lattice = model.arrays, model.lattice
+    coupling = np.broadcast_to(model.coupling, lattice.n_bonds)
+    for x in some_states(model, 10):
+        for site in range(model.space.size):
+            for k, j in enumerate(lattice.neighbours[site]):
+                which = plain("link", model, x, site, k)
+                J = coupling[lattice.neighbour_bonds[site, k]] if j >= 0 else 0.0
+                if J * x[site] * x[j] <= 0:
+                    assert which == -1
+                else:
+                    assert arrays.links[which] == pytest.approx(2 * abs(J))
+
+
+@ALL
+def test_gradient_against_finite_differences(model):
+    if "Differentiable" not in model.capabilities:
+        pytest.skip("not differentiable")
+    step = 1e-6
+    for x in some_states(model, 5):
+        out = np.empty(model.space.size)
+        plain("gradient", model, x, out)
+        for i in range(len(x)):
+            shift = step * np.eye(len(x))[i]
+            slope = (model.energy(x + shift) - model.energy(x - shift)) / (2 * step)
+            assert out[i] == pytest.approx(slope, rel=1e-6, abs=1e-6)
+        scaled = np.empty(model.space.size)
+        plain("reduced_gradient", model, x, 0.3, scaled)
+        assert scaled == pytest.approx(0.3 * out, abs=1e-14)
+
+
+@ALL
+def test_states_off_the_space_are_refused(model):
+    wrong = np.full(model.space.size, 7 if isinstance(model.space, Discrete) else np.nan)
+    with pytest.raises(ValueError, match="holds"):
+        model.energy(wrong)
+    with pytest.raises(ValueError, match="sites"):
+        model.reduced_energy(np.ones(model.space.size + 1), 1.0)
+
+
+@ALL
+def test_representations_are_short_and_name_the_model(model):
+    text = repr(model)
+    assert text.startswith(type(model).__name__)
+    assert len(text) < 100

@@ -1,0 +1,462 @@
+"""AIS against exact log Z: unbiased, with honest errors and bounds on the right side; mutants are seen.
+
+Each check returns z-scores over many seeds: of mean(Z-hat / Z) against 1, of the mean of the results' own z
+against 0, and of their spread against 1.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import pytest
+
+from statmech_ml import _rng, lattices
+from statmech_ml.errors import InvalidInput, StatmechError
+from statmech_ml.exact import enumeration, kaufman, quadrature
+from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, Ising
+from statmech_ml.partition import (
+    Geometric,
+    Tempering,
+    Weights,
+    ais,
+    ais_from_log_weights,
+    exact_sum,
+)
+from statmech_ml.samplers import MALA, BlockGibbs, HeatBath, SwendsenWang
+from statmech_ml.samplers.base import Sampler, advanced
+from statmech_ml.spaces import Bits, Reals
+from statmech_ml.systems import Model
+
+TORUS = Ising(lattices.square(4, 4))
+BETA = 0.44
+TORUS_LOG_Z = kaufman.log_z(4, 4, BETA)
+
+
+@functools.cache
+def machine():
+    rng = np.random.default_rng(1)
+    return BernoulliRBM(
+        rng.normal(size=8), rng.normal(size=6), 0.8 * rng.normal(size=(8, 6))
+    )
+
+
+@functools.cache
+def well():
+    """A tilted double well in two dimensions at beta = 1.3, and its log Z by quadrature."""
+    model = DoubleWell(barrier=2.0, tilt=0.5, dim=2, stiffness=1.5)
+    path = Geometric(Gaussian(stddev=1.2, dim=2), model, beta=1.3)
+    first = DoubleWell(barrier=2.0, tilt=0.5)
+    line = quadrature.log_z(lambda x: 1.3 * first.energy(np.atleast_1d(x)[:, None]))
+    return path, line.value + 0.5 * math.log(2 * math.pi / (1.3 * 1.5))
+
+
+def scores(results, exact):
+    """z of mean(Z-hat / Z), of the mean of z, and of the spread of z; in that order."""
+    ratio = np.exp([r.value - exact for r in results])
+    z = np.array([r.z(exact) for r in results])
+    n = len(z)
+    unbiased = (ratio.mean() - 1) / (ratio.std(ddof=1) / math.sqrt(n))
+    return np.array([unbiased, z.mean() * math.sqrt(n), (z.var(ddof=1) - 1) * math.sqrt((n - 1) / 2)])
+
+
+def calibration(path, exact, n_seeds=60, **options):
+    """Forward runs over many seeds."""
+
+    def run(seed, scale):
+        rng = np.random.default_rng(seed)
+        return scores([ais(path, rng=rng, **options) for _ in range(n_seeds * scale)], exact)
+
+    return run
+
+
+CASES = {
+    "Ising, heat bath": lambda: (Tempering(TORUS, BETA), TORUS_LOG_Z, 40),
+    "Ising, clusters": lambda: (Tempering(TORUS, BETA, SwendsenWang()), TORUS_LOG_Z, 20),
+    "odd antiferromagnet in a field": lambda: (
+        Tempering(Ising(lattices.square(3, 5), coupling=-0.8, field=0.4), 0.7),
+        enumeration.log_z(Ising(lattices.square(3, 5), coupling=-0.8, field=0.4), 0.7),
+        30,
+    ),
+    "RBM, weights": lambda: (Weights(machine(), beta=1.2), exact_sum(machine(), 1.2).value, 15),
+    "RBM, tempered": lambda: (
+        Tempering(machine(), 1.2, BlockGibbs()),
+        exact_sum(machine(), 1.2).value,
+        15,
+    ),
+    "double well": lambda: (*well(), 30),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_calibration(case, seed, assert_unbiased):
+    path, exact, n_levels = CASES[case]()
+    assert_unbiased(calibration(path, exact, n_levels=n_levels, n_chains=100), seed)
+
+
+class WrongSign(Tempering):
+    """Mutant: log-weights of the wrong sign."""
+
+    def reduced_energy(self, x, lam):
+        return -super().reduced_energy(x, lam)
+
+
+class BetaTwice(Tempering):
+    """Mutant: beta multiplies the energy once more in the weights."""
+
+    def reduced_energy(self, x, lam):
+        return self.beta * super().reduced_energy(x, lam)
+
+
+class ReversedLadder(Tempering):
+    """Mutant: moves walk the ladder from the wrong end."""
+
+    def advance(self, state, lam, n_sweeps, sampler=None):
+        return super().advance(state, 1.0 - lam, n_sweeps, sampler)
+
+
+class MovesAtTheTarget(Tempering):
+    """Mutant: moves leave the target invariant, not their level's law."""
+
+    def advance(self, state, lam, n_sweeps, sampler=None):
+        return super().advance(state, 1.0, n_sweeps, sampler)
+
+
+@pytest.mark.parametrize("mutant", [WrongSign, BetaTwice, ReversedLadder, MovesAtTheTarget])
+def test_mutants_are_rejected(mutant, seed, assert_rejected):
+    path = mutant(TORUS, BETA)
+    assert_rejected(
+        calibration(path, TORUS_LOG_Z, n_seeds=20, n_levels=40, n_chains=100), seed
+    )
+
+
+def test_lost_beta_of_a_latent_model_is_rejected(seed, assert_rejected):
+    """Mutant: beta F_1(v) in place of F_beta(v)."""
+
+    class Scaled(BernoulliRBM):
+        def reduced_energy(self, v, beta):
+            return np.asarray(beta) * super().reduced_energy(v, 1.0)
+
+    rbm = Scaled(machine().visible_bias, machine().hidden_bias, machine().weights)
+    path = Tempering(rbm, 1.2, BlockGibbs())
+    exact = exact_sum(machine(), 1.2).value
+    assert_rejected(calibration(path, exact, n_seeds=20, n_levels=15, n_chains=100), seed)
+
+
+# --- reverse runs and bounds ----------------------------------------------------------------------
+
+
+def reverse_scores(path, exact, start=None, **options):
+    """As `calibration`, for reverse runs: exp(-log w) is what is unbiased there."""
+
+    def run(seed, scale):
+        rng = np.random.default_rng(seed)
+        results = [
+            ais(path, rng=rng, direction="reverse", start=start, **options)
+            for _ in range(40 * scale)
+        ]
+        ratio = np.exp([exact - r.value for r in results])
+        n = len(results)
+        unbiased = (ratio.mean() - 1) / (ratio.std(ddof=1) / math.sqrt(n))
+        return np.append(scores(results, exact)[1:], unbiased)
+
+    return run
+
+
+@pytest.mark.parametrize("case", ["Ising, heat bath", "RBM, weights", "RBM, tempered"])
+def test_reverse_calibration(case, seed, assert_unbiased):
+    """From exact draws of the target, which enumeration supplies."""
+    path, exact, n_levels = CASES[case]()
+    assert_unbiased(reverse_scores(path, exact, n_levels=n_levels, n_chains=100), seed)
+
+
+def test_reverse_from_the_wrong_states_is_rejected(seed, assert_rejected):
+    """Mutant: the reverse run starts from the reference instead of the target."""
+    start = TORUS.space.random(seed, np.arange(100, dtype=np.uint32))
+    run = reverse_scores(
+        Tempering(TORUS, BETA), TORUS_LOG_Z, start=start, n_levels=20, n_chains=100
+    )
+    assert_rejected(run, seed)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_sandwich(case, seed):
+    """lower <= exact <= upper within 4 of their errors, and on a short ladder clearly so."""
+    path, exact, _ = CASES[case]()
+    start = None
+    if isinstance(path, Geometric):
+        chains = np.arange(400, dtype=np.uint32)
+        state = MALA(step_size=0.3).init(path.model, 400, seed, path.sample_reference(seed, chains))
+        start = MALA(step_size=0.3).advance(path.model, state, np.ones(400), 400)[0]
+    result = ais(
+        path, n_levels=4, n_chains=400, rng=seed, direction="both", start=start
+    )
+    d = result.diagnostics
+    assert result.lower - 4 * d["lower_stderr"] < exact < result.upper + 4 * d["upper_stderr"]
+    assert result.lower < result.value < result.upper
+    assert result.upper - result.lower > 4 * math.hypot(d["lower_stderr"], d["upper_stderr"])
+    assert (result.lower - result.value) < 0 < (result.upper - d["reverse_value"])
+
+
+# --- closed form: a Gaussian that moves -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Perfect(Sampler):
+    """Independent draws from N(lambda mu, 1): the fastest moves there are."""
+
+    mu: float = 1.5
+    stream: ClassVar[str] = "perfect"
+
+    def check(self, model):
+        pass
+
+    def advance(self, model, state, beta, n_sweeps, device="cpu"):
+        sweep = state.sweep + n_sweeps
+        normal = Gaussian().draws(state.seed + sweep, state.chains)
+        return advanced(state, beta[:, None] * self.mu + normal, n_sweeps), {}
+
+
+@dataclass(frozen=True)
+class Frozen(Perfect):
+    """Mutant: no moves at all."""
+
+    def advance(self, model, state, beta, n_sweeps, device="cpu"):
+        return advanced(state, state.x.copy(), n_sweeps), {}
+
+
+def gaussian_shift(sampler, direction="forward", levels=8):
+    """log w ~ N(-mu^2 / 2K, mu^2 / K): z of its mean and variance. Reverse: mean +mu^2 / 2K."""
+    mu = sampler.mu
+    path = Geometric(Gaussian(0.0, 1.0), Gaussian(mu, 1.0), sampler=sampler)
+
+    def run(seed, scale):
+        n = 4000 * scale
+        start = None
+        if direction == "reverse":
+            start = Gaussian(mu, 1.0).draws(_rng.seed_from(seed), np.arange(n, dtype=np.uint32))
+        result = ais(path, levels, n, rng=seed, direction=direction, start=start)
+        name = "log_weights" if direction == "forward" else "reverse_log_weights"
+        log_w = result.diagnostics[name]
+        mean, variance = mu**2 / (2 * levels), mu**2 / levels
+        mean = -mean if direction == "forward" else mean
+        return np.array(
+            [
+                (log_w.mean() - mean) / math.sqrt(variance / n),
+                (log_w.var(ddof=1) - variance) / (variance * math.sqrt(2 / (n - 1))),
+                result.z(0.5 * math.log(2 * math.pi)),
+            ]
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_gaussian_shift(direction, seed, assert_unbiased):
+    assert_unbiased(gaussian_shift(Perfect(), direction), seed)
+
+
+def test_gaussian_shift_without_moves_is_rejected(seed, assert_rejected):
+    assert_rejected(gaussian_shift(Frozen()), seed)
+
+
+# --- the run --------------------------------------------------------------------------------------
+
+
+def test_plain_importance_sampling(seed, assert_unbiased):
+    """One level: the mean of exp(-beta E) over uniform states."""
+    path = Tempering(TORUS, 0.15)
+    assert_unbiased(
+        calibration(path, kaufman.log_z(4, 4, 0.15), n_levels=1, n_chains=200), seed
+    )
+
+
+def test_any_increasing_ladder_and_several_sweeps(seed, assert_unbiased):
+    path = Tempering(TORUS, BETA)
+    ladder = np.linspace(0, 1, 16) ** 0.7
+    run = calibration(
+        path, TORUS_LOG_Z, ladder=ladder, n_chains=100, sweeps_per_level=3, n_seeds=40
+    )
+    assert_unbiased(run, seed)
+
+
+def test_a_run_is_repeated_by_its_seed():
+    path = Tempering(TORUS, BETA)
+    first, again, other = (ais(path, 10, 20, rng=rng, direction="both") for rng in (3, 3, 4))
+    assert (first.value, first.upper) == (again.value, again.upper)
+    assert first.value != other.value
+    np.testing.assert_array_equal(
+        first.diagnostics["log_weights"], again.diagnostics["log_weights"]
+    )
+
+
+def test_diagnostics():
+    result = ais(Tempering(TORUS, BETA), 10, 60, rng=1, direction="both", sweeps_per_level=2)
+    d = result.diagnostics
+    assert d["log_weights"].shape == d["reverse_log_weights"].shape == (60,)
+    rebuilt = ais_from_log_weights(
+        d["log_weights"], d["reverse_log_weights"], 16 * math.log(2)
+    )
+    assert (rebuilt.value, rebuilt.stderr, rebuilt.lower, rebuilt.upper) == (
+        result.value, result.stderr, result.lower, result.upper,
+    )  # fmt: skip
+    assert d["cost"]["sweeps"] == 2 * 60 * 9 * 2
+    assert d["provenance"]["stream"] == HeatBath.stream
+    quiet = ais(Tempering(TORUS, BETA), 10, 60, rng=1, keep_log_weights=False)
+    assert not any("log_weights" in name for name in quiet.diagnostics)
+    assert quiet.value == result.value
+
+
+def test_steps_are_tuned_in_a_pilot():
+    """A step a hundred times too long is brought to the acceptance MALA wants, at every level."""
+    path, _ = well()
+    path = Geometric(path.reference, path.target[0], 1.3, MALA(step_size=30.0))
+    result = ais(path, 40, 200, rng=1)
+    assert 0.35 < result.diagnostics["acceptance"].min()
+    assert result.diagnostics["acceptance"].max() < 0.8
+    fixed = Geometric(path.reference, path.target[0], 1.3, MALA(step_size=30.0, adapt=False))
+    assert ais(fixed, 40, 200, rng=1).diagnostics["acceptance"].max() < 0.2
+
+
+# --- what cannot be answered ----------------------------------------------------------------------
+
+
+class HalfLine(NamedTuple):
+    """x^2 / 2 where x >= edge, forbidden below."""
+
+    edge: float
+
+    def energy(self, x):
+        return 0.5 * x[0] * x[0] if x[0] >= self.edge else math.inf
+
+    def gradient(self, x, out):
+        out[0] = x[0]
+
+
+class Undefined(NamedTuple):
+    """An energy that is not a number for negative x."""
+
+    power: float
+
+    def energy(self, x):
+        return math.nan if x[0] < 0.0 else x[0] ** self.power
+
+    def gradient(self, x, out):
+        out[0] = 1.0
+
+
+def test_forbidden_states_weigh_nothing(seed, assert_unbiased):
+    """Half the reference is forbidden: Z is half a Gaussian's, and the lower bound is -inf."""
+    path = Geometric(Gaussian(), Model(Reals(1), HalfLine(0.0)))
+    exact = 0.5 * math.log(2 * math.pi) - math.log(2)
+    assert_unbiased(calibration(path, exact, n_levels=4, n_chains=200, n_seeds=40), seed)
+    result = ais(path, 4, 200, rng=1)
+    assert result.lower == -math.inf
+    assert result.ok
+
+
+def test_no_weight_at_all():
+    path = Geometric(Gaussian(), Model(Reals(1), HalfLine(50.0)))
+    with pytest.raises(StatmechError, match="All 100 forward weights are zero"):
+        ais(path, 4, 100, rng=1)
+
+
+def test_energies_that_are_not_numbers():
+    path = Geometric(Gaussian(), Model(Reals(1), Undefined(2.0)))
+    with pytest.raises(InvalidInput, match="nan near lambda"):
+        ais(path, 4, 100, rng=1)
+
+
+def test_too_few_levels_are_called_low_ess():
+    """One jump to a cold 8 x 8 lattice: wrong by many nats, and said to be."""
+    result = ais(Tempering(Ising(lattices.square(8, 8)), 0.6), 1, 256, rng=1)
+    assert result.status == "low ess"
+    assert "low ess" in str(result)
+    assert not result.ok
+
+
+def test_one_chain_with_all_the_weight_has_no_error_bar():
+    result = ais_from_log_weights([0.0, -1000.0, -2000.0])
+    assert result.stderr == math.inf
+    assert result.status == "low ess"
+
+
+def test_equal_weights_are_no_proof():
+    """Without couplings every weight is 1: the value is exact, but equal weights alone cannot tell."""
+    result = ais(Tempering(Ising(lattices.chain(6), coupling=0.0), 1.0), 4, 100, rng=1)
+    assert result.value == pytest.approx(6 * math.log(2))
+    assert result.status == "constant weights"
+    assert result.stderr > 0
+
+
+def test_disagreement_of_the_two_directions():
+    rng = np.random.default_rng(1)
+    forward = rng.normal(-0.005, 0.1, size=400)
+    result = ais_from_log_weights(forward, forward + 3.0)
+    assert result.status == "forward and reverse disagree"
+
+
+def test_jackknife_error_of_log_normal_weights(seed, assert_unbiased):
+    """z has mean 0 and spread 1 for weights exp(N(-s^2/2, s^2)) with s = 0.7."""
+
+    def run(seed, scale):
+        rng = np.random.default_rng(seed)
+        log_w = rng.normal(-0.245, 0.7, size=(200 * scale, 400))
+        return scores([ais_from_log_weights(row) for row in log_w], 0.0)
+
+    assert_unbiased(run, seed)
+
+
+def test_error_without_its_root_is_rejected(seed, assert_rejected):
+    """Mutant: the spread of single weights in place of the error of their mean, and half the error."""
+
+    def run(factor):
+        def scaled(seed, scale):
+            rng = np.random.default_rng(seed)
+            log_w = rng.normal(-0.125, 0.5, size=(50 * scale, 100))
+            z = np.array([ais_from_log_weights(row).z(0.0) for row in log_w]) / factor
+            return np.array([(z.var(ddof=1) - 1) * math.sqrt((len(z) - 1) / 2)])
+
+        return scaled
+
+    assert_rejected(run(10.0), seed)
+    assert_rejected(run(0.5), seed)
+
+
+PATH = Tempering(TORUS, BETA)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ais(TORUS, rng=1), "needs a path"),
+        (lambda: ais(PATH, rng=None), "no default seed"),
+        (lambda: ais(PATH, 0, rng=1), "n_levels"),
+        (lambda: ais(PATH, 10, 1, rng=1), "n_chains"),
+        (lambda: ais(PATH, 10, 2.5, rng=1), "n_chains"),
+        (lambda: ais(PATH, sweeps_per_level=0, rng=1), "sweeps_per_level"),
+        (lambda: ais(PATH, direction="sideways", rng=1), "direction"),
+        (lambda: ais(PATH, ladder=[0.1, 1.0], rng=1), "start at 0"),
+        (lambda: ais(PATH, ladder=[0.0, 0.9], rng=1), "end at 1"),
+        (lambda: ais(PATH, ladder=[1.0, 0.5, 0.0], rng=1), "start at 0"),
+        (lambda: ais(PATH, ladder=[0.0, 0.6, 0.5, 1.0], rng=1), "does not increase"),
+        (lambda: ais(PATH, ladder=[0.0, math.nan, 1.0], rng=1), "finite"),
+        (lambda: ais(PATH, ladder=0.5, rng=1), "at least two"),
+        (lambda: ais(PATH, 10, ladder=[0.0, 1.0], rng=1), "both were given"),
+        (lambda: ais(PATH, start=np.ones((256, 16)), rng=1), "direction='both'"),
+        (lambda: ais(PATH, direction="reverse", start=np.ones((3, 16)), rng=1), "256 chains"),
+        (lambda: ais(PATH, direction="reverse", start=np.zeros((256, 16)), rng=1), "values"),
+        (lambda: ais(Tempering(Ising(lattices.square(6, 6)), 0.1), direction="both", rng=1),
+         "too large to draw from"),
+        (lambda: ais(well()[0], direction="reverse", rng=1), "Give start="),
+        (lambda: ais_from_log_weights(), "no log-weights"),
+        (lambda: ais_from_log_weights([1.0]), "at least 2"),
+        (lambda: ais_from_log_weights([1.0, math.nan]), "NaN"),
+        (lambda: ais_from_log_weights([1.0, math.inf]), "infinite weight"),
+        (lambda: ais_from_log_weights(reverse=[1.0, -math.inf]), "infinite weight"),
+    ],
+)  # fmt: skip
+def test_refusals(call, message):
+    with pytest.raises(InvalidInput, match=message):
+        call()

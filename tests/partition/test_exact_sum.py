@@ -1,0 +1,57 @@
+"""exact_sum: the right sum for each kind of model, and of a path its target."""
+
+import numpy as np
+import pytest
+
+from statmech_ml import lattices
+from statmech_ml.errors import InvalidInput
+from statmech_ml.exact import enumeration, kaufman
+from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, Ising
+from statmech_ml.partition import Geometric, Tempering, Weights, exact_sum
+from statmech_ml.samplers import BlockGibbs
+
+
+def machine(n_visible, n_hidden):
+    rng = np.random.default_rng(1)
+    return BernoulliRBM(
+        rng.normal(size=n_visible),
+        rng.normal(size=n_hidden),
+        rng.normal(size=(n_visible, n_hidden)),
+    )
+
+
+def test_lattice():
+    result = exact_sum(Ising(lattices.square(4, 4)), beta=0.44)
+    assert result.value == pytest.approx(kaufman.log_z(4, 4, 0.44), rel=1e-13)
+    assert (result.stderr, result.status, result.lower) == (0.0, "exact", result.value)
+    assert str(result).endswith("[exact, 65536 states]")
+    assert "(" not in str(result)
+
+
+def test_rbm_sums_its_smaller_layer():
+    """300 visible units cannot be enumerated, 5 hidden ones can."""
+    rbm = machine(300, 5)
+    assert exact_sum(rbm).diagnostics["n_states"] == 32
+    small = machine(4, 9)
+    assert exact_sum(small, beta=0.7).value == pytest.approx(
+        enumeration.log_z(small.joint(), 0.7), rel=1e-13
+    )
+
+
+def test_paths_give_their_target():
+    rbm = machine(40, 3)
+    assert exact_sum(Weights(rbm, beta=0.5)).value == exact_sum(rbm, 0.5).value
+    assert exact_sum(Tempering(rbm, 0.5, BlockGibbs())).value == exact_sum(rbm, 0.5).value
+
+
+def test_refusals():
+    with pytest.raises(InvalidInput, match="continuous"):
+        exact_sum(DoubleWell())
+    with pytest.raises(InvalidInput, match="continuous"):
+        exact_sum(Geometric(Gaussian(), DoubleWell()))
+    with pytest.raises(InvalidInput, match="its own beta"):
+        exact_sum(Weights(machine(3, 2)), beta=1.0)
+    with pytest.raises(InvalidInput, match="one beta"):
+        exact_sum(Ising(lattices.chain(4)), beta=[0.1, 0.2])
+    with pytest.raises(InvalidInput, match="ais"):
+        exact_sum(machine(40, 40))

@@ -1,0 +1,55 @@
+"""LogZ prints as physicists write, and its thresholds answer no where they should."""
+
+import math
+
+import pytest
+
+from statmech_ml.errors import InvalidInput
+from statmech_ml.partition import LogZ
+from statmech_ml.partition import logz
+
+
+def test_prints_value_error_and_evidence():
+    result = LogZ(951.64213, 0.0312, method="ais", diagnostics={"ess": 187.2, "n_chains": 256})
+    assert str(result) == "log_z = 951.642(31) [ais, ess 187/256]"
+    assert result.ok
+
+
+def test_prints_what_is_wrong():
+    result = LogZ(
+        9.5, 0.5, method="ais", status="low ess", diagnostics={"ess": 6.4, "n_chains": 256}
+    )
+    assert str(result) == "log_z = 9.50(50) [ais, ess 6/256, low ess]"
+    assert not result.ok
+
+
+def test_exact_results_have_no_error_bar():
+    result = LogZ(
+        1.5, 0.0, 1.5, 1.5, method="exact", status="exact", diagnostics={"n_states": 8}
+    )
+    assert str(result) == "log_z = 1.5 [exact, 8 states]"
+    assert result.ok
+
+
+@pytest.mark.parametrize(
+    ("evidence", "status"),
+    [
+        ({}, "ok"),
+        ({"ess": logz.MIN_ESS}, "ok"),
+        ({"ess": logz.MIN_ESS - 0.1}, "low ess"),
+        ({"ess": math.nan}, "low ess"),
+        ({"overlap": 0.029}, "low overlap"),
+        ({"overlap": math.nan}, "low overlap"),
+        ({"disagreement": -4.1}, "forward and reverse disagree"),
+        ({"disagreement": math.nan}, "forward and reverse disagree"),
+    ],
+)
+def test_verdicts(evidence, status):
+    assert logz.judge(**evidence) == status
+
+
+def test_z_needs_an_error():
+    assert LogZ(1.0, 0.5).z(2.0) == -2.0
+    for stderr in (0.0, math.inf):
+        with pytest.raises(InvalidInput, match="counted in errors"):
+            LogZ(1.0, stderr).z(1.0)
