@@ -70,7 +70,7 @@ def generate(
     header = _header(spec)
     partial = partial_of(target)
     if os.path.lexists(target):
-        done = load(target)
+        done = load(target, thorough=True)
         _refuse_other_spec(done.header, header, target)
         shutil.rmtree(partial, ignore_errors=True)
         return done

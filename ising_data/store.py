@@ -84,8 +84,9 @@ class Dataset:
             raise InvalidInput(f"{name!r} is not in {self.path}. There are {known}.") from error
         except (OSError, RuntimeError, ValueError) as error:
             raise StoreError(
-                f"{name} of {self.path} cannot be decoded: {error}. The file is "
-                "damaged; `ising-data verify` names what else is, and generating again makes the same dataset."
+                f"{name} of {self.path} is damaged and cannot be decoded: {error}. `ising-data "
+                "verify` names what else is. Remove the dataset and generate it again: the same "
+                "command makes the same bytes."
             ) from error
 
     @cached_property
@@ -184,8 +185,8 @@ class Dataset:
         return SpinDataset(self, part, label)
 
 
-def load(path: str | Path) -> Dataset:
-    """Open a dataset.
+def load(path: str | Path, thorough: bool = False) -> Dataset:
+    """Open a dataset; `thorough` compares every byte with its checksum first.
 
     Raises
     ------
@@ -199,7 +200,7 @@ def load(path: str | Path) -> Dataset:
     (4, 2, 16)
     """
     dataset = read_root(path)
-    for problem in damaged_files(dataset, thorough=False):
+    for problem in damaged_files(dataset, thorough):
         raise StoreError(
             f"{path} is damaged: {problem}. Remove it and generate it again: the same command "
             "makes the same bytes."

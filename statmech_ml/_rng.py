@@ -210,16 +210,19 @@ def seed_from(rng: Any) -> int:
 
 
 @kernel
-def _words(out, seed, chain, sweep, purpose, colour):
+def _words(out, seed, chain, sweep, purpose, colour, first):
     """`fill_words` for every chain of a batch: out is (chain, n) with n a multiple of 64."""
     for c in range(out.shape[0]):
-        fill_words(out[c], seed, chain[c], sweep, purpose, colour, 0)
+        fill_words(out[c], seed, chain[c], sweep, purpose, colour, first)
 
 
 def words(
-    seed: int, chain: np.ndarray, sweep: int, purpose: int, colour: int, n: int
+    seed: int, chain: np.ndarray, sweep: int, purpose: int, colour: int, n: int, first: int = 0
 ) -> np.ndarray:
-    """Words of one stream for each chain of a batch, uint32 (chain, n), for samplers in numpy."""
+    """Words of one stream for each chain of a batch, uint32 (chain, n), for samplers in numpy.
+
+    They are those of positions `first` (a multiple of 64) to first + n - 1.
+    """
     out = np.empty((len(chain), padded(n)), np.uint32)
-    _words(out, np.uint64(seed), chain, sweep, purpose, colour)
+    _words(out, np.uint64(seed), chain, sweep, purpose, colour, first)
     return out[:, :n]

@@ -30,8 +30,9 @@ class ShortChain(StatmechError):
     Attributes
     ----------
     partial
-        The estimate so far (a `TauResult`); it is a lower bound, because a short chain cannot show
-        long correlations.
+        What could be measured: a `TauResult` from `integrated_time`, an `Estimate` from `mean`,
+        `jackknife` and `blocking_error`. Its autocorrelation time is a lower bound, because a short
+        chain cannot show long correlations.
     """
 
     def __init__(self, message: str, partial: Any) -> None:

@@ -60,7 +60,10 @@ def delta_reduced_energy(model, x, site, value, beta):
 
 @capability
 def environment(model, x, site):
-    """Which of the few local environments `site` sits in: an index into the model's `gaps`."""
+    """Which of the few local environments `site` sits in: an index into the model's `gaps`.
+
+    It may read x at the lattice neighbours of `site` only: sites of one colour are updated at once.
+    """
     raise NotImplementedError
 
 

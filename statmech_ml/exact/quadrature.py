@@ -43,6 +43,7 @@ _EPS = float(np.finfo(float).eps)
 _NEAREST, _FARTHEST = 1e-6, 1e6  # range of the scan
 _LAST = 1e150  # no tail is followed beyond
 _NEGLIGIBLE = -42.0  # log of a weight per octave, relative to the peak's: e^-42 = 6e-19
+_COARSEST = 1e-4  # where rounding stops the halving earlier than rtol, the error still to accept
 _MAX_MODES = 64
 _MAX_ROUNDS = 64
 _MAX_PANELS = 20_000
@@ -427,65 +428,75 @@ def _panels(integrand: _Integrand, low: float, high: float, points: Array) -> tu
 
 def _adapt(integrand: _Integrand, edges: Array, rtol: float) -> tuple[Array, Array, float]:
     """Halve panels until one and two applications of the rule agree on each."""
-
-    def rule(a: Array, b: Array, lowest: float) -> tuple[Array, Array, float]:
-        """Integrals of (1, f, |f|) e^{lowest - u} on each panel, their relative rounding, and
-        `lowest`, which is lowered where u is found below it."""
-        x = (0.5 * (a + b)[:, None] + 0.5 * (b - a)[:, None] * _NODES).ravel()
-        u = integrand.energy(x)
-        f = integrand.observable(x, u).reshape(-1, _NODES.size)
-        u = u.reshape(f.shape)
-        lowest = min(lowest, float(np.min(u)))
-        weight = np.exp(lowest - u) * _WEIGHTS * (0.5 * (b - a))[:, None]
-        sums = np.stack([weight.sum(1), (f * weight).sum(1), (np.abs(f) * weight).sum(1)])
-        # Rounding of u and, through the slope of u, of x itself.
-        seen = np.where(weight > 0, u, lowest)
-        slope = np.ptp(seen, axis=1) / (b - a)
-        size = np.abs(seen).max(1) + slope * np.maximum(np.abs(a), np.abs(b))
-        return sums, _EPS * (4.0 + size), lowest
-
     a, b = edges[:-1], edges[1:]
-    whole, _, lowest = rule(a, b, np.inf)
+    whole, _, lowest = _rule(integrand, a, b, np.inf)
+    before = np.zeros(whole.shape)  # difference one halving earlier; none yet
     integrals, errors = np.zeros(3), np.zeros(3)
-    before = np.full(whole.shape, np.finfo(float).max)
     for _ in range(_MAX_ROUNDS):
         middle = 0.5 * (a + b)
-        halves, noise, found = rule(
-            np.concatenate([a, middle]), np.concatenate([middle, b]), lowest
-        )
+        ends = np.concatenate([a, middle]), np.concatenate([middle, b])
+        halves, noise, found = _rule(integrand, *ends, lowest)
         rescale, lowest = np.exp(found - lowest), found
         integrals, errors = rescale * integrals, rescale * errors
         whole, before = rescale * whole, rescale * before
-        left, right = np.split(halves, 2, axis=1)
-        fine = left + right
+        fine = halves[:, : a.size] + halves[:, a.size :]
         difference = np.abs(fine - whole)
-        total = integrals + fine.sum(1)
-        # The tolerances of f and |f| are relative to |f|: <f> itself may vanish. A thousandth per
-        # panel: there are hundreds of panels, of which few come close to their tolerance.
-        tolerance = 1e-3 * rtol * total[[0, 2, 2]]
-        size = fine[[0, 2, 2]]
-        rounding = noise.reshape(2, -1).max(0) * size
-        # At a singularity each halving lowers the difference by a fixed ratio only, and what
-        # further halvings would still change is a geometric series; twice that, for the ratio is
-        # itself estimated.
-        ratio = np.minimum(difference / np.maximum(before, np.finfo(float).tiny), 0.95)
-        bound = difference * np.maximum(1.0, 2.0 * ratio / (1.0 - ratio))
+        # Errors of <f> and <|f|> are measured by <|f|>: <f> itself may vanish.
+        total = (integrals + fine.sum(1))[[0, 2, 2], None]
+        rounding = noise.reshape(2, -1).max(0) * fine[[0, 2, 2]]
+
         exhausted = difference <= rounding
-        done = np.all(exhausted | (bound <= tolerance[:, None]), axis=0)
-        bound = np.where(exhausted, difference, bound) + rounding
+        bound = np.where(exhausted, difference, _error_bound(difference, before)) + rounding
+        # A thousandth per panel: there are hundreds, of which few come close to their tolerance.
+        done = np.all(exhausted | (bound <= 1e-3 * rtol * total), axis=0)
         integrals = integrals + fine[:, done].sum(1)
         errors = errors + bound[:, done].sum(1)
+        share = np.max(np.divide(bound, total, out=np.zeros_like(bound), where=total > 0), axis=0)
+        worst, at = np.max(share), a[np.argmax(share)]
+        # Rounding may end the halving, but must not hide an integral that diverges within it.
+        if np.any(errors > max(rtol, _COARSEST) * total[:, 0]):
+            break
         if np.all(done):
             return integrals, errors, lowest
         if np.count_nonzero(~done) > _MAX_PANELS:
             break
-        whole = halves[:, np.tile(~done, 2)]
-        before = np.tile(difference[:, ~done], 2)
-        a, middle, b = a[~done], middle[~done], b[~done]
-        a, b = np.concatenate([a, middle]), np.concatenate([middle, b])
-    open_error = difference[0, ~done].sum() / total[0]
+        whole, before = halves[:, np.tile(~done, 2)], np.tile(difference[:, ~done], 2)
+        a, b = ends[0][np.tile(~done, 2)], ends[1][np.tile(~done, 2)]
     raise InvalidInput(
-        f"the integral diverges or does not converge near x = {a[0]:.6g}: the rules there still "
-        f"differ by {open_error:.1g} of the whole, and rtol is {rtol:g}. Check that the density is "
-        "integrable; name jumps and singularities in points, or ask for a larger rtol."
+        f"the integral diverges or does not converge near x = {at:.6g}: its error there is still "
+        f"{worst:.1g} of the whole, and rtol is {rtol:g}. Check that the density is integrable; name "
+        "jumps and singularities in points, or ask for a larger rtol."
     )
+
+
+def _rule(
+    integrand: _Integrand, a: Array, b: Array, lowest: float
+) -> tuple[Array, Array, float]:
+    """Integrals of (1, f, |f|) e^{lowest - u} on each panel, their relative rounding, and `lowest`.
+
+    `lowest` comes back lower where u is found below it.
+    """
+    x = (0.5 * (a + b)[:, None] + 0.5 * (b - a)[:, None] * _NODES).ravel()
+    u = integrand.energy(x)
+    f = integrand.observable(x, u).reshape(-1, _NODES.size)
+    u = u.reshape(f.shape)
+    lowest = min(lowest, float(np.min(u)))
+    weight = np.exp(lowest - u) * _WEIGHTS * (0.5 * (b - a))[:, None]
+    sums = np.stack([weight.sum(1), (f * weight).sum(1), (np.abs(f) * weight).sum(1)])
+    # Rounding of u and, through the slope of u, of x itself.
+    seen = np.where(weight > 0, u, lowest)
+    slope = np.ptp(seen, axis=1) / (b - a)
+    size = np.abs(seen).max(1) + slope * np.maximum(np.abs(a), np.abs(b))
+    return sums, _EPS * (4.0 + size), lowest
+
+
+def _error_bound(difference: Array, before: Array) -> Array:
+    """Bound on the error of the finer rule, from its difference to the coarser one, now and before.
+
+    At a singularity each halving lowers the difference by a fixed ratio only, and what further
+    halvings would still change is a geometric series; twice that, for the ratio is itself estimated.
+    At a jump two rules may agree by chance, so twice the difference of the panel that was halved
+    counts as well.
+    """
+    ratio = np.minimum(difference / np.where(before > 0, before, np.inf), 0.95)
+    return np.maximum(difference * np.maximum(1.0, 2.0 * ratio / (1.0 - ratio)), 2.0 * before)

@@ -25,7 +25,8 @@ class DoubleWellArrays(NamedTuple):
     stiffness: float
 
     def energy(self, x):
-        well = (x[0] / self.minimum) ** 2 - 1.0
+        ratio = x[0] / self.minimum
+        well = ratio * ratio - 1.0
         total = self.barrier * well * well + self.tilt * x[0]
         for i in range(1, x.shape[0]):
             total += 0.5 * self.stiffness * x[i] * x[i]

@@ -1,6 +1,7 @@
 """Independent Gaussian coordinates: the exactly known law that other energies are compared with.
 
-    E(x) = sum_i (x_i - mean_i)^2 / (2 stddev_i^2),    log Z(beta) = sum_i log(stddev_i) + (n/2) log(2 pi / beta).
+E(x) = sum_i (x_i - mean_i)^2 / (2 stddev_i^2)
+log Z(beta) = sum_i log(stddev_i) + (n/2) log(2 pi / beta)
 """
 
 import math
@@ -61,8 +62,8 @@ class Gaussian(Model):
             self.mean, self.stddev = (np.broadcast_to(array, (n,)).copy() for array in given)
         except (TypeError, ValueError) as error:
             raise InvalidInput(
-                f"mean={mean!r}, stddev={stddev!r} and dim={dim!r} do not fit together. Give numbers with "
-                "dim=, or arrays (dim,)."
+                f"mean={mean!r}, stddev={stddev!r} and dim={dim!r} do not fit together. Give "
+                "numbers with dim=, or arrays (dim,)."
             ) from error
         if not (np.isfinite(self.mean).all() and np.isfinite(self.stddev).all()):
             raise InvalidInput("mean and stddev of a Gaussian must be finite.")

@@ -268,8 +268,8 @@ def trouble_message(
     if result.window == 0 or result.tau_int <= 0.0:
         return (
             f"No autocorrelation time can be measured in {given}: that is too few. Draw at least "
-            f"{tolerance:g} tau_int draws per chain, or {MIN_INDEPENDENT} independent chains for an "
-            "error from their scatter."
+            f"{tolerance:g} tau_int draws per chain, or {MIN_INDEPENDENT} independent chains for "
+            "an error from their scatter."
         )
     return (
         f"The autocorrelation time does not fit into {given}: tau_int is at least "

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from statmech_ml import lattices, models, systems
-from statmech_ml.models import BernoulliRBM, DoubleWell, Ising
+from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, Ising
 from statmech_ml.spaces import Discrete
 from statmech_ml.systems import Model
 
@@ -37,6 +37,7 @@ SMALL = {
     "joint rbm": small_rbm().joint(),
     "double well": DoubleWell(barrier=1.5, minimum=0.8, tilt=0.4, dim=3, stiffness=1.7),
     "one dimension": DoubleWell(tilt=-0.3),
+    "gaussian": Gaussian(mean=[0.3, -1.0, 0.0], stddev=[1.0, 0.4, 2.0]),
 }
 ALL = pytest.mark.parametrize("model", SMALL.values(), ids=SMALL)
 
@@ -138,12 +139,11 @@ def test_links_are_the_satisfied_bonds(model):
     for x in some_states(model, 10):
         for site in range(model.space.size):
             for k, j in enumerate(lattice.neighbours[site]):
-                which = plain("link", model, x, site, k)
                 J = coupling[lattice.neighbour_bonds[site, k]] if j >= 0 else 0.0
-                if J * x[site] * x[j] <= 0:
-                    assert which == -1
-                else:
-                    assert arrays.links[which] == pytest.approx(2 * abs(J))
+                for value in (-1, 1):
+                    which = plain("link", model, x, site, k, value)
+                    energy = arrays.links[which] if which >= 0 else 0.0
+                    assert energy == pytest.approx(max(0.0, 2 * J * value * x[j]))
 
 
 @ALL
