@@ -13,8 +13,8 @@ Local           ``delta_energy(x, site, value)`` (or ``delta_reduced_energy``)  
 Tabulated       ``environment(x, site)`` and a field ``gaps``, for two values     HeatBath by
                 a site: E(higher) - E(lower) of each environment                  thresholds, CUDA
 Differentiable  ``gradient(x, out)`` (or ``reduced_gradient(x, beta, out)``)      MALA
-Clusterable     ``link(x, site, k, value)``, fields ``neighbours`` and ``links``         Wolff,
-                                                                                  SwendsenWang
+Clusterable     ``link(x, site, k, value)``, fields ``neighbours``, ``links``     Wolff,
+                (and on the model ``cluster_obstacle``, why not, or None)         SwendsenWang
 Conditional     model methods ``hidden_logits``, ``visible_logits``, and          BlockGibbs
                 ``n_hidden``
 ==============  ================================================================  ================

@@ -19,7 +19,7 @@ mistake made on purpose. A mutant that stays within the bounds fails its check.
 import math
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -131,6 +131,8 @@ class Check:
         At least one.
     tier : "fast" or "full"
         The full tier includes the fast one.
+    repeatable : bool
+        False where the draws are given and no second run can be made; the false-alarm rate is then ALPHA.
     """
 
     name: str
@@ -138,6 +140,7 @@ class Check:
     run: Run
     mutants: tuple[Mutant, ...]
     tier: Tier = "fast"
+    repeatable: bool = True
 
     def __post_init__(self) -> None:
         if not self.mutants:
@@ -186,6 +189,8 @@ class Verdict:
         Draws behind all measurements of the run that decided.
     repeated : bool
         Whether a second run was needed.
+    warnings : tuple of str
+        What was warned of on the way; shown, not judged.
     error : str or None
         What was raised, if the check broke.
     """
@@ -203,7 +208,8 @@ class Verdict:
     seconds: float
     repeated: bool = False
     measurements: tuple[Measurement, ...] = ()
-    mutants: tuple[MutantVerdict, ...] = field(default=())
+    mutants: tuple[MutantVerdict, ...] = ()
+    warnings: tuple[str, ...] = ()
     error: str | None = None
 
     @property

@@ -3,6 +3,7 @@
 import platform
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -78,15 +79,19 @@ def run_check(check: Check, seed: int) -> Verdict:
     A check that raises has failed. Mutants see the seed of the check: the same draws, and one mistake.
     """
     begin = time.perf_counter()
-    try:
-        measurements = tuple(check.run(seed, 1))
-        judgement, repeated = judge(measurements), False
-        if not judgement.accepted and not judgement.worst.is_identity:
-            measurements = tuple(check.run(derive_seed(seed, "second run"), RETRY_SCALE))
-            judgement, repeated = judge(measurements), True
-    except Exception:
-        return _broken(check, seed, time.perf_counter() - begin)
-    mutants = tuple(_try_mutant(mutant, seed) for mutant in check.mutants)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            measurements = tuple(check.run(seed, 1))
+            judgement, repeated = judge(measurements), False
+            if check.repeatable and not (judgement.accepted or judgement.worst.is_identity):
+                measurements = tuple(check.run(derive_seed(seed, "second run"), RETRY_SCALE))
+                judgement, repeated = judge(measurements), True
+        except Exception:
+            return _broken(check, seed, time.perf_counter() - begin)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # mutants are expected to misbehave
+        mutants = tuple(_try_mutant(mutant, seed) for mutant in check.mutants)
     statistical = any(not m.is_identity for m in measurements)
     return Verdict(
         name=check.name,
@@ -95,7 +100,7 @@ def run_check(check: Check, seed: int) -> Verdict:
         passed=judgement.accepted and all(mutant.rejected for mutant in mutants),
         z=judgement.worst.z,
         bound=judgement.bound,
-        false_alarm=ALPHA**2 if statistical else 0.0,
+        false_alarm=(ALPHA**2 if check.repeatable else ALPHA) if statistical else 0.0,
         worst=judgement.worst,
         n=sum(m.n for m in measurements),
         seed=seed,
@@ -103,6 +108,7 @@ def run_check(check: Check, seed: int) -> Verdict:
         repeated=repeated,
         measurements=measurements,
         mutants=mutants,
+        warnings=tuple(dict.fromkeys(str(w.message) for w in caught)),
     )
 
 

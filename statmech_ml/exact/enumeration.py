@@ -5,13 +5,14 @@
 with u the model's reduced energy: beta E(x), or what a model with summed-out variables says instead
 (an RBM's is F_beta(v)). States are numbered by ``space.index``, site 0 the fastest digit.
 
-Domain: spins, bits and levels with at most 2^26 states. Memory is bounded: states stream by in chunks, and
-only functions that return one number per state hold them all (at most 2^24).
+Domain: spins, bits and levels with at most 2^26 states. Memory is bounded: states stream by in
+chunks, and only functions that return one number per state hold them all (at most 2^24).
 
-Two-valued models with the capability `Local` are walked in Gray code, one flip and one energy difference
-per state (F. Gray, US patent 2632058, 1953). A sum of 2^26 differences would collect rounding errors, so a
-walk covers 2^10 states only and the next one starts from an energy computed afresh; within a walk the
-error stays below 2^10 roundings. All other models are evaluated in batches through ``reduced_energy``.
+Two-valued models with the capability `Local` are walked in Gray code, one flip and one energy
+difference per state (F. Gray, US patent 2632058, 1953). A sum of 2^26 differences would collect
+rounding errors, so a walk covers 2^10 states only and the next one starts from an energy computed
+afresh; within a walk the error stays below 2^10 roundings. All other models are evaluated in
+batches through ``reduced_energy``.
 """
 
 import math
@@ -78,7 +79,7 @@ def energies(model: EnergyModel) -> np.ndarray:
 
     >>> from statmech_ml import lattices
     >>> from statmech_ml.models import Ising
-    >>> energies(Ising(lattices.chain(2, periodic=False), field=0.5)).tolist()
+    >>> energies(Ising(lattices.chain(2, boundary="open"), field=0.5)).tolist()
     [0.0, 1.0, 1.0, -2.0]
     """
     space = _check_space(model.space, MAX_TABLE)
@@ -125,7 +126,7 @@ def distribution(model: EnergyModel, beta: float) -> np.ndarray:
 
     >>> from statmech_ml import lattices
     >>> from statmech_ml.models import Ising
-    >>> distribution(Ising(lattices.chain(2, periodic=False)), beta=0.0).tolist()
+    >>> distribution(Ising(lattices.chain(2, boundary="open")), beta=0.0).tolist()
     [0.25, 0.25, 0.25, 0.25]
     """
     space = _check_space(model.space, MAX_TABLE)
@@ -227,7 +228,8 @@ def energy_per_site(model: EnergyModel, beta: float) -> float:
 def specific_heat(model: EnergyModel, beta: float) -> float:
     """Specific heat per site, beta^2 (<E^2> - <E>^2) / N, in units of k_B.
 
-    The variance is summed about the mean, so it keeps its digits when nearly all weight is on one level.
+    The variance is summed about the mean, so it keeps its digits when nearly all weight is on one
+    level.
 
     >>> from statmech_ml import lattices
     >>> from statmech_ml.models import Ising
@@ -266,8 +268,8 @@ def density_of_states(model: EnergyModel, tolerance: float = 1e-9) -> tuple[np.n
     model
         Any model with a discrete space of at most 2^26 states.
     tolerance
-        Energies closer than this times the largest |E| (or times 1, if that is smaller) are one level:
-        sums of equal couplings in different order differ by rounding.
+        Energies closer than this times the largest |E| (or times 1, if that is smaller) are one
+        level: sums of equal couplings in different order differ by rounding.
 
     Returns
     -------
@@ -352,7 +354,7 @@ def _normaliser(model: Any, space: Discrete, beta: float) -> tuple[float, float]
 def _average(
     model: Any, space: Discrete, beta: float, g: Callable[[int, np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """sum_x p(x) g(x), with g called on the index of a chunk's first state and its reduced energies."""
+    """sum_x p(x) g(x); g gets the index of a chunk's first state and its reduced energies."""
     lowest, log_sum = _normaliser(model, space, beta)
     total: Any = 0.0
     for first, u in _stream(model, space, beta):
@@ -373,8 +375,8 @@ def _histogram(model: Any, f: Observable | None) -> tuple[np.ndarray, np.ndarray
             values = _observe(f, space, first, len(e))
             if values.ndim != 1:
                 raise InvalidInput(
-                    f"f returned shape {values.shape} for {len(e)} configurations; a histogram needs "
-                    f"one number each, ({len(e)},)."
+                    f"f returned shape {values.shape} for {len(e)} configurations; a histogram "
+                    f"needs one number each, ({len(e)},)."
                 )
             here.imag = values
         if np.isnan(here).any():
@@ -386,8 +388,8 @@ def _histogram(model: Any, f: Observable | None) -> tuple[np.ndarray, np.ndarray
         counts = total
         if len(pairs) > MAX_LEVELS:
             raise InvalidInput(
-                f"{model!r} has more than {MAX_LEVELS} distinct levels: nearly every state has its own, "
-                "and counting them tells nothing. Use mean, moments or distribution."
+                f"{model!r} has more than {MAX_LEVELS} distinct levels: nearly every state has "
+                "its own, and counting them tells nothing. Use mean, moments or distribution."
             )
     return pairs, counts
 
@@ -411,8 +413,8 @@ def _observe(f: Observable, space: Discrete, first: int, n: int) -> np.ndarray:
     values = np.asarray(f(space.from_index(np.arange(first, first + n))), np.float64)
     if values.ndim == 0 or len(values) != n:
         raise InvalidInput(
-            f"f returned shape {values.shape} for {n} configurations; it must return one entry each, "
-            f"({n},) or ({n}, ...)."
+            f"f returned shape {values.shape} for {n} configurations; it must return one entry "
+            f"each, ({n},) or ({n}, ...)."
         )
     return values
 
@@ -421,7 +423,7 @@ def _observe(f: Observable, space: Discrete, first: int, n: int) -> np.ndarray:
 
 
 def _stream(model: Any, space: Discrete, beta: float | None) -> Iterator[tuple[int, np.ndarray]]:
-    """(index of the first state, reduced energies) of consecutive chunks; energies for beta=None."""
+    """(index of first state, reduced energies) of successive chunks; energies for beta=None."""
     for first in range(0, space.n_states, _CHUNK):
         n = min(_CHUNK, space.n_states - first)
         yield first, _chunk(model, space, first, n, beta)
@@ -444,12 +446,14 @@ def _walkable(model: Any, space: Discrete, beta: float | None) -> bool:
     """Whether one flip changes the energy by a difference that the compiled model can tell."""
     if space.n_values != 2 or "Local" not in getattr(model, "capabilities", ()):
         return False
+    if not hasattr(model, "arrays"):
+        return False
     return beta is not None or hasattr(type(model.arrays), "delta_energy")
 
 
 @kernel
-def _walk_reduced(model, beta, values, x, first, length, out):  # type: ignore[no-untyped-def]
-    """Reduced energies of the states first, first + 1, ...; first and len(out) multiples of length."""
+def _walk_reduced(model, beta, values, x, first, length, out):
+    """Reduced energies of the states first, first + 1, ...; len(out) is a multiple of length."""
     for start in range(0, out.shape[0], length):
         for site in range(x.shape[0]):
             x[site] = values[((first + start) >> site) & 1]
@@ -470,7 +474,7 @@ def _walk_reduced(model, beta, values, x, first, length, out):  # type: ignore[n
 
 
 @kernel
-def _walk_energies(model, values, x, first, length, out):  # type: ignore[no-untyped-def]
+def _walk_energies(model, values, x, first, length, out):
     """As `_walk_reduced`, for energies."""
     for start in range(0, out.shape[0], length):
         for site in range(x.shape[0]):
@@ -494,14 +498,15 @@ def _walk_energies(model, values, x, first, length, out):  # type: ignore[no-unt
 def _check_space(space: Any, limit: int) -> Discrete:
     if not isinstance(space, Discrete):
         raise InvalidInput(
-            f"Enumeration visits every state, but {space!r} is continuous. Use exact.quadrature for "
-            "one-dimensional densities, or partition.ais with a Geometric path."
+            f"Enumeration visits every state, but {space!r} is continuous. Use exact.quadrature "
+            "for one-dimensional densities, or partition.ais with a Geometric path."
         )
     if space.n_states > limit:
         raise InvalidInput(
-            f"{space!r} has {space.n_values}^{space.size} states, more than the 2^{limit.bit_length() - 1} "
-            "that are enumerated here. Take a smaller system, a closed form (exact.kaufman, exact.ring), "
-            "exact.rbm for RBMs with one small layer, or estimate: partition.ais."
+            f"{space!r} has {space.n_values}^{space.size} states, more than the "
+            f"2^{limit.bit_length() - 1} that are enumerated here. Take a smaller system, a "
+            "closed form (exact.kaufman, exact.ring), exact.rbm for RBMs with one small layer, "
+            "or estimate: partition.ais."
         )
     return space
 

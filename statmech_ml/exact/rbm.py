@@ -1,11 +1,11 @@
 """Exact log Z of a restricted Boltzmann machine: the sum over its smaller layer.
 
-    Z = sum_h exp(beta b.h) prod_i (1 + exp(beta (a_i + (W h)_i)))        and the same with v and h exchanged,
+    Z = sum_h exp(beta b.h) prod_i (1 + exp(beta (a_i + (W h)_i)))
 
-because the units of one layer are independent given the other. Domain: at most 2^28 states of the smaller
-layer. Cost: one pass over the larger layer per state of the smaller one, in Gray code, so that a
-state costs one row of W; every 2^10 states the fields are computed afresh, which keeps rounding errors from
-piling up. Memory is bounded.
+and the same with v and h exchanged: the units of one layer are independent given the other. Domain:
+at most 2^28 states of the smaller layer. Cost: one pass over the larger layer per state of the
+smaller one, in Gray code, so that a state costs one row of W; every 2^10 states the fields are
+computed afresh, which keeps rounding errors from piling up. Memory is bounded.
 
 Smolensky (1986); Salakhutdinov and Murray, ICML (2008), section 2.
 """
@@ -33,8 +33,8 @@ def log_z(rbm: Any, beta: ArrayLike = 1.0) -> Values:
     Parameters
     ----------
     rbm
-        A `BernoulliRBM`: anything with visible_bias (n_visible,), hidden_bias (n_hidden,) and weights
-        (n_visible, n_hidden), units in {0, 1}.
+        A `BernoulliRBM`: anything with visible_bias (n_visible,), hidden_bias (n_hidden,) and
+        weights (n_visible, n_hidden), units in {0, 1}.
     beta
         Inverse temperature, scalar or array, finite and >= 0.
 
@@ -50,15 +50,15 @@ def log_z(rbm: Any, beta: ArrayLike = 1.0) -> Values:
     >>> from statmech_ml.models import BernoulliRBM
     >>> rbm = BernoulliRBM(visible_bias=[0.5], hidden_bias=[-1.0], weights=[[2.0]])
     >>> round(log_z(rbm), 9)  # log(1 + e^0.5 + e^-1 + e^1.5)
-    2.013977138
+    2.014674966
     """
     a, b, weights = rbm.visible_bias, rbm.hidden_bias, rbm.weights
     if len(a) < len(b):
         a, b, weights = b, a, weights.T
     if len(b) > MAX_UNITS:
         raise InvalidInput(
-            f"The smaller layer of {rbm!r} has 2^{len(b)} states, more than the 2^{MAX_UNITS} that are "
-            "summed here. Estimate log Z: partition.ais(partition.Weights(rbm), ...)."
+            f"The smaller layer of {rbm!r} has 2^{len(b)} states, more than the 2^{MAX_UNITS} "
+            "that are summed here. Estimate log Z: partition.ais(partition.Weights(rbm), ...)."
         )
     betas = inverse_temperature(beta)
     out = np.empty(betas.shape)
@@ -85,7 +85,7 @@ def _log_sum(large: np.ndarray, small: np.ndarray, weights: np.ndarray) -> float
 
 
 @kernel
-def _walk(large, small, weights, bits, fields, first, length, out):  # type: ignore[no-untyped-def]
+def _walk(large, small, weights, bits, fields, first, length, out):
     """log of the summand of the states first, first + 1, ... (len(out) a multiple of length)."""
     n_small, n_large = weights.shape
     for start in range(0, out.shape[0], length):

@@ -1,18 +1,22 @@
-"""Annealed importance sampling: log Z from chains that are driven from the reference to the target.
+"""Annealed importance sampling: log Z from chains driven from the reference to the target.
 
-Each chain starts from an exact draw at lambda = 0 and climbs the ladder 0 = lambda_0 < ... < lambda_K = 1:
+Each chain starts from an exact draw at lambda_0 = 0 and climbs a ladder to lambda_K = 1. On each
+step it is weighed, and then moves so that exp(-u) of the new lambda stays invariant:
 
-    log w += u_{lambda_k}(x) - u_{lambda_{k+1}}(x),    then x moves, leaving exp(-u_{lambda_{k+1}}) invariant.
+    log w += u_{lambda_k}(x) - u_{lambda_{k+1}}(x),    k = 0 .. K - 1
 
-    E[w] = Z / Z_0,    E[log w] <= log(Z / Z_0)        (forward, from draws of the reference)
-    E[1/w] = Z_0 / Z,  E[log w] >= log(Z / Z_0)        (reverse, from draws of the target, w as above)
+    E[w] = Z / Z_0,      E[log w] <= log(Z / Z_0)      (forward, from draws of the reference)
+    E[1/w] = Z_0 / Z,    E[log w] >= log(Z / Z_0)      (reverse, down the ladder from the target)
 
-so log Z-hat = log Z_0 + log mean w, and a forward and a reverse run enclose log Z. Moves must leave their law
-invariant exactly; they need be neither reversible nor fast.
+so log Z-hat = log Z_0 + log mean w, and a forward and a reverse run enclose log Z. Moves must leave
+their law invariant exactly; they need be neither reversible nor fast. (For Crooks's relation, and
+so
+for BAR on forward and reverse weights, the moves of the reverse run must be the time-reversed ones:
+a sweep in a fixed order of sites is not its own reverse.)
 
-R. M. Neal, Stat. Comput. 11, 125 (2001), doi:10.1023/A:1008923215028. Two sides: R. B. Grosse, Z. Ghahramani and
-R. P. Adams, arXiv:1511.02543 (2015). The weights are those of C. Jarzynski, Phys. Rev. Lett. 78, 2690
-(1997), doi:10.1103/PhysRevLett.78.2690, with log w minus the dissipated and useful work together.
+R. M. Neal, Stat. Comput. 11, 125 (2001), doi:10.1023/A:1008923215028; both sides: R. B. Grosse, Z.
+Ghahramani and R. P. Adams, arXiv:1511.02543 (2015). -log w is the work of C. Jarzynski, Phys. Rev.
+Lett. 78, 2690 (1997), doi:10.1103/PhysRevLett.78.2690.
 """
 
 import math
@@ -37,7 +41,8 @@ Direction = Literal["forward", "reverse", "both"]
 
 DEFAULT_LEVELS = 200
 
-# The pilot that tunes a step: few chains climb a coarse ladder; the steps are interpolated to the fine one.
+# The pilot that tunes a step: few chains climb a coarse ladder, and the steps that they find are
+# interpolated to the fine one.
 _PILOT_CHAINS = 16
 _PILOT_LEVELS = 25
 _PILOT_SWEEPS = 20
@@ -61,8 +66,9 @@ def ais(
 ) -> LogZ:
     """log Z of a path's target by annealed importance sampling.
 
-    Samplers that adapt a step are tuned in a pilot run with its own random numbers; in the run itself
-    the step is fixed at each lambda, the same for all chains, so every move leaves its law invariant.
+    Samplers that adapt a step are tuned in a pilot run with its own random numbers; in the run
+    itself the step is fixed at each lambda, the same for all chains, so every move leaves its law
+    invariant.
 
     Parameters
     ----------
@@ -76,44 +82,45 @@ def ais(
         The seed. There is no default.
     sweeps_per_level : int, default 1
     direction : "forward", "reverse" or "both"
-        "forward" gives a lower bound, "reverse" an upper bound, "both" the forward estimate with both
-        bounds, and compares the two estimates.
+        "forward" gives a lower bound, "reverse" an upper bound, "both" the forward estimate with
+        both bounds, and compares the two estimates.
     ladder : array, optional
         Increasing lambdas from 0 to 1, in place of n_levels.
     start : array (n_chains, size) or State, optional
         Independent configurations of the target for reverse runs, such as ``chain.final`` of an
-        equilibrated run with n_chains chains. By default they are drawn exactly where the space has at
-        most 2^24 states. An upper bound is only as good as they are.
+        equilibrated run with n_chains chains. By default they are drawn exactly where the space has
+        at most 2^24 states. An upper bound is only as good as they are.
     keep_log_weights : bool, default True
-        Whether `diagnostics` hold "log_weights" and "reverse_log_weights", float64 (chain,), log Z_0
-        not included.
+        Whether `diagnostics` hold "log_weights" and "reverse_log_weights", float64 (chain,), log
+        Z_0 not included.
 
     Returns
     -------
     LogZ
-        diagnostics: ess, n_chains, ladder, lower_stderr, upper_stderr, acceptance (per level, where the
-        sampler tells), reverse_value, reverse_stderr, reverse_ess, cost, provenance.
+        diagnostics: ess, n_chains, ladder, lower_stderr, upper_stderr, acceptance (per level, where
+        the sampler tells), reverse_value, reverse_stderr, reverse_ess, cost, provenance.
 
     Raises
     ------
     InvalidInput
-        For a ladder that does not climb from 0 to 1, counts that are too small, a missing start, and
-        energies that are NaN or -inf.
+        For a ladder that does not climb from 0 to 1, counts that are too small, a missing start,
+        energies that are NaN or -inf, and reverse runs from a target that forbids states which the
+        reference allows.
     StatmechError
         When every chain ends where the target has no weight.
 
     >>> from statmech_ml import lattices
     >>> from statmech_ml.models import Ising
     >>> from statmech_ml.partition import Tempering
-    >>> result = ais(Tempering(Ising(lattices.square(4, 4)), beta=0.3), n_levels=20, n_chains=64, rng=1)
-    >>> abs(result.z(exact=12.742)) < 5
-    True
+    >>> path = Tempering(Ising(lattices.square(4, 4)), beta=0.3)
+    >>> print(ais(path, n_levels=50, rng=1))  # exact: 12.786
+    log_z = 12.812(25) [ais, ess 221/256]
     """
     if not isinstance(path, Path):
         raise InvalidInput(
             f"ais needs a path from a known reference, but got {path!r}. Wrap the model: "
-            "Tempering(model, beta) for discrete states, Geometric(reference, model) for continuous "
-            "ones, Weights(rbm)."
+            "Tempering(model, beta) for discrete states, Geometric(reference, model) for "
+            "continuous ones, Weights(rbm)."
         )
     lams = _ladder(ladder, n_levels)
     for name, value, least in (
@@ -125,13 +132,16 @@ def ais(
         raise InvalidInput(f"direction={direction!r} must be 'forward', 'reverse' or 'both'.")
     if direction == "forward" and start is not None:
         raise InvalidInput(
-            "start= holds configurations of the target, for reverse runs; a forward run starts from exact "
-            "draws of the reference. Leave it out, or use direction='both'."
+            "start= holds configurations of the target, for reverse runs; a forward run starts "
+            "from exact draws of the reference. Leave it out, or use direction='both'."
         )
     seed = _rng.seed_from(rng)
     seeds = [int(s) for s in np.random.SeedSequence(seed).generate_state(4, np.uint64)]
     chains = np.arange(n_chains, dtype=np.uint32)
-    target = None if direction == "forward" else _target_states(path, start, n_chains, seeds[3])
+    target = None
+    if direction != "forward":
+        target = _target_states(path, start, n_chains, seeds[3])
+        _check_support(path, path.sample_reference(seeds[0], chains))
 
     began = time.perf_counter()
     samplers, pilot_sweeps = _tuned(path, lams, seeds[2])
@@ -165,7 +175,9 @@ def ais(
             "path": repr(path),
             "stream": path.sampler.stream,
             "seed": str(seed),
-            "versions": {name: metadata.version(name) for name in ("statmech-ml", "numpy", "numba")},
+            "versions": {
+                name: metadata.version(name) for name in ("statmech-ml", "numpy", "numba")
+            },
         },
     }
     for name, run in (("acceptance", forward), ("reverse_acceptance", reverse)):
@@ -184,16 +196,16 @@ def ais_from_log_weights(
     forward : array (chain,), optional
         log w of chains from the reference to the target; -inf is a weight of zero.
     reverse : array (chain,), optional
-        Minus the log-weights of annealing from the target to the reference, so that both arrays estimate
-        log Z - log Z_0; +inf is a weight of zero.
+        Minus the log-weights of annealing from the target to the reference, so that both arrays
+        estimate log Z - log Z_0; +inf is a weight of zero.
     log_z_reference : float, default 0.0
         log Z_0.
 
     Returns
     -------
     LogZ
-        The value is the forward estimate where there is one: exp(value) is then unbiased. The error is
-        the jackknife's over chains, which for heavy-tailed weights is larger than first-order
+        The value is the forward estimate where there is one: exp(value) is then unbiased. The error
+        is the jackknife's over chains, which for heavy-tailed weights is larger than first-order
         propagation, and infinite when one chain has all the weight.
 
     Raises
@@ -239,9 +251,7 @@ def ais_from_log_weights(
     if any(half.constant for half in halves):
         status = CONSTANT
     diagnostics |= {"ess": best.ess, "n_chains": best.n}
-    return LogZ(
-        log_z_reference + best.value, best.stderr, lower, upper, "ais", status, diagnostics
-    )
+    return LogZ(log_z_reference + best.value, best.stderr, lower, upper, "ais", status, diagnostics)
 
 
 # --- weights --------------------------------------------------------------------------------------
@@ -263,11 +273,12 @@ def _log_mean(log_w: np.ndarray) -> _LogMean:
     share = np.exp(log_w - total)
     ess = 1.0 / float((share**2).sum())
     if np.ptp(log_w) <= _EQUAL * max(1.0, abs(total)):
-        # Equal weights show no error. Either the path leads nowhere, or n chains missed what differs:
-        # about 1/n of the weight may hide there.
+        # Equal weights show no error. Either the path leads nowhere, or n chains missed what
+        # differs: about 1/n of the weight may hide there.
         return _LogMean(total - math.log(n), 1.0 / n, float(n), n, True)
     with np.errstate(divide="ignore"):
-        without = np.log1p(-np.minimum(share, 1.0))  # log mean w without each chain, up to a constant
+        # log of the mean weight without each chain in turn, up to a constant
+        without = np.log1p(-np.minimum(share, 1.0))
     if np.isneginf(without).any():
         return _LogMean(total - math.log(n), math.inf, ess, n, False)
     variance = (n - 1) / n * float(((without - without.mean()) ** 2).sum())
@@ -285,20 +296,21 @@ def _log_weights(given: Any, name: str) -> np.ndarray:
     log_w = np.array(given, np.float64)
     if log_w.ndim != 1 or len(log_w) < 2:
         raise InvalidInput(
-            f"The {name} log-weights have shape {log_w.shape}; an error needs at least 2 chains, (chain,)."
+            f"The {name} log-weights have shape {log_w.shape}; an error needs at least 2 chains, "
+            "(chain,)."
         )
     bad = np.isnan(log_w) | (log_w == math.inf)
     if bad.any():
         raise InvalidInput(
-            f"{int(bad.sum())} of {len(log_w)} {name} log-weights are NaN or an infinite weight. Energies "
-            "must be numbers; a forbidden state has energy +inf, and the reference must not allow less "
-            "than the target."
+            f"{int(bad.sum())} of {len(log_w)} {name} log-weights are NaN or an infinite weight. "
+            "Energies must be numbers; a forbidden state has energy +inf, and the reference must "
+            "not allow less than the target."
         )
     if np.isneginf(log_w).all():
         raise StatmechError(
-            f"All {len(log_w)} {name} weights are zero: every chain ended where the other end of the path "
-            "has no weight, so nothing is known about Z. Take more levels and sweeps, or a reference that "
-            "covers the target."
+            f"All {len(log_w)} {name} weights are zero: every chain ended where the other end of "
+            "the path has no weight, so nothing is known about Z. Take more levels and sweeps, "
+            "or a reference that covers the target."
         )
     return log_w
 
@@ -307,7 +319,7 @@ def _log_weights(given: Any, name: str) -> np.ndarray:
 
 
 class _Run(NamedTuple):
-    """Log-weights (chain,) from the first to the last lambda, and mean acceptance (level,) if known."""
+    """Log-weights (chain,) from first to last lambda; mean acceptance (level,) where known."""
 
     log_w: np.ndarray
     acceptance: np.ndarray | None
@@ -339,9 +351,10 @@ def _check_energies(before: np.ndarray, after: np.ndarray, lam: float) -> None:
         bad = np.isnan(u) | (u == -math.inf)
         if bad.any():
             raise InvalidInput(
-                f"The reduced energy of {int(bad.sum())} of {len(u)} chains is {u[bad][0]} near lambda = "
-                f"{lam:.6g}. Energies must be numbers (+inf for forbidden states). If they overflow, the "
-                "reference reaches where the model is not defined: choose a narrower one."
+                f"The reduced energy of {int(bad.sum())} of {len(u)} chains is {u[bad][0]} near "
+                f"lambda = {lam:.6g}. Energies must be numbers (+inf for forbidden states). If "
+                "they overflow, the reference reaches where the model is not defined: choose a "
+                "narrower one."
             )
 
 
@@ -372,17 +385,29 @@ def _target_states(path: Path, start: Any, n_chains: int, seed: int) -> np.ndarr
         if isinstance(space, Discrete) and space.n_states <= enumeration.MAX_TABLE:
             return enumeration.draw(path.model, float(path.beta_at(1.0)), n_chains, seed)
         raise InvalidInput(
-            f"A reverse run starts from the target, and {space!r} is too large to draw from exactly. Give "
-            "start=: one configuration per chain from an equilibrated run, e.g. sample(model, ..., "
-            f"n_chains={n_chains}).final."
+            f"A reverse run starts from the target, and {space!r} is too large to draw from "
+            "exactly. Give start=: one configuration per chain from an equilibrated run, e.g. "
+            f"sample(model, ..., n_chains={n_chains}).final."
         )
     x = space.check(start.x if isinstance(start, State) else start, "start")
     if x.shape != (n_chains, *space.event_shape):
         raise InvalidInput(
-            f"start has shape {x.shape}; {(n_chains, *space.event_shape)} is needed for {n_chains} chains, "
-            "one independent configuration of the target each."
+            f"start has shape {x.shape}; {(n_chains, *space.event_shape)} is needed for "
+            f"{n_chains} chains, one independent configuration of the target each."
         )
     return x
+
+
+def _check_support(path: Path, x: np.ndarray) -> None:
+    """Reverse runs never visit what the target forbids, but Z_0 counts it."""
+    forbidden = int((path.reduced_energy(x, 1.0) == math.inf).sum())
+    if forbidden:
+        raise InvalidInput(
+            f"The target forbids {forbidden} of {len(x)} draws of the reference. A reverse run "
+            "never visits such states, so its estimate would be too high by minus the log of the "
+            "share that is allowed. Use direction='forward', or a reference on the allowed "
+            "states."
+        )
 
 
 def _ladder(ladder: Any, n_levels: int | None) -> np.ndarray:
@@ -399,11 +424,14 @@ def _ladder(ladder: Any, n_levels: int | None) -> np.ndarray:
         )
     if lams[0] != 0.0 or lams[-1] != 1.0:
         raise InvalidInput(
-            f"The ladder goes from {lams[0]:g} to {lams[-1]:g}. It must start at 0, the reference whose log "
-            "Z is known, and end at 1, the target. (direction='reverse' walks the same ladder down.)"
+            f"The ladder goes from {lams[0]:g} to {lams[-1]:g}. It must start at 0, the reference "
+            "whose log Z is known, and end at 1, the target. (direction='reverse' walks the same "
+            "ladder down.)"
         )
     if not (np.diff(lams) > 0.0).all():
-        raise InvalidInput("The ladder does not increase everywhere; sort it and drop repeated values.")
+        raise InvalidInput(
+            "The ladder does not increase everywhere; sort it and drop repeated values."
+        )
     return lams
 
 

@@ -15,7 +15,8 @@ def exact_sum(model: Any, beta: float | None = None) -> LogZ:
     Parameters
     ----------
     model : BernoulliRBM, EnergyModel or Path
-        RBMs: up to 28 units in the smaller layer. Other models: up to 2^26 states. Of a path, the target.
+        RBMs: up to 28 units in the smaller layer. Other models: up to 2^26 states. Of a path, the
+        target.
     beta : float, default 1.0
         Inverse temperature, finite and >= 0. A path knows its own.
 
@@ -32,11 +33,13 @@ def exact_sum(model: Any, beta: float | None = None) -> LogZ:
     >>> from statmech_ml.models import BernoulliRBM
     >>> rbm = BernoulliRBM(visible_bias=[0.5], hidden_bias=[-1.0], weights=[[2.0]])
     >>> print(exact_sum(rbm))  # log(1 + e^0.5 + e^-1 + e^1.5)
-    log_z = 2.01397713817 [exact, 2 states]
+    log_z = 2.0146749655 [exact, 2 states]
     """
     if isinstance(model, Path):
         if beta is not None:
-            raise InvalidInput(f"beta={beta!r} together with a path: the path ends at its own beta.")
+            raise InvalidInput(
+                f"beta={beta!r} together with a path: the path ends at its own beta."
+            )
         model, beta = model.target
     beta = 1.0 if beta is None else beta
     if isinstance(model, BernoulliRBM):

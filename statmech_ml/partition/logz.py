@@ -1,6 +1,7 @@
 """`LogZ`, a log partition function as every estimator returns it, and the thresholds that judge it.
 
-The thresholds stand here, fixed before anything is measured, so that no estimator bends them to its result.
+The thresholds stand here, fixed before anything is measured, so that no estimator bends them to its
+result.
 """
 
 import math
@@ -74,8 +75,8 @@ class LogZ:
         """
         if not (math.isfinite(self.stderr) and self.stderr > 0.0):
             raise InvalidInput(
-                f"The error of {self} is {self.stderr!r}, so a deviation from {exact!r} cannot be counted "
-                "in errors. Compare the values themselves, or run more chains."
+                f"The error of {self} is {self.stderr!r}, so a deviation from {exact!r} cannot be "
+                "counted in errors. Compare the values themselves, or run more chains."
             )
         return (self.value - exact) / self.stderr
 
@@ -94,9 +95,7 @@ class LogZ:
         return f"log_z = {number} [{', '.join(notes)}]"
 
 
-def judge(
-    ess: float = math.inf, overlap: float = 1.0, disagreement: float = 0.0
-) -> str:
+def judge(ess: float = math.inf, overlap: float = 1.0, disagreement: float = 0.0) -> str:
     """The status of an estimate with this ESS, smallest overlap, and z between independent halves.
 
     >>> judge(ess=12.0)

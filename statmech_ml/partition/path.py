@@ -1,20 +1,20 @@
 """A Path from a reference whose log Z is known (lambda = 0) to the target (lambda = 1).
 
-Estimators see a path only: a reduced energy u_lambda(x), a sampler that leaves exp(-u_lambda) invariant, log Z and
-exact draws at lambda = 0. Whatever serves these serves every estimator.
+Estimators see a path only: a reduced energy u_lambda(x), a sampler that leaves exp(-u_lambda)
+invariant, log Z and exact draws at lambda = 0. Whatever serves these serves every estimator.
 
-=========  ==================================================  =======================================
-path       u_lambda(x)                                         reference, lambda = 0
-=========  ==================================================  =======================================
-Tempering  u of the model at lambda beta                       uniform over a finite space
-Geometric  (1 - lambda) u_reference + lambda u_model(beta)     Gaussian, or any law with exact draws
-Weights    an RBM with lambda W in place of W                  independent units
-=========  ==================================================  =======================================
+=========  ===============================================  =====================================
+path       u_lambda(x)                                      reference, lambda = 0
+=========  ===============================================  =====================================
+Tempering  u of the model at lambda beta                    uniform over a finite space
+Geometric  (1 - lambda) u_reference + lambda u_model(beta)  Gaussian, or any law drawn exactly
+Weights    of an RBM with lambda W in place of W            independent units
+=========  ===============================================  =====================================
 """
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.special import expit
@@ -22,10 +22,11 @@ from scipy.special import expit
 from .. import _rng
 from ..errors import InvalidInput
 from ..models import BernoulliRBM
+from ..models.interpolated import Interpolated
 from ..samplers import MALA, BlockGibbs, HeatBath, Sampler, State
 from ..samplers.base import Info
 from ..spaces import Discrete, Space
-from ..systems import EnergyModel, Model, reduced_energy, reduced_gradient
+from ..systems import EnergyModel, Model
 
 
 class Path(ABC):
@@ -59,13 +60,13 @@ class Path(ABC):
         return lam
 
     def reduced_energy(self, x: np.ndarray, lam: Any) -> np.ndarray:
-        """u_lambda(x), float64, (*batch, *event) -> (*batch,); lambda broadcasts against the batch."""
+        """u_lambda(x), float64, (*batch, *event) -> (*batch,); lambda broadcasts with the batch."""
         return np.asarray(self.model.reduced_energy(x, self.beta_at(lam)))
 
     def advance(
         self, state: State, lam: float, n_sweeps: int, sampler: Sampler | None = None
     ) -> tuple[State, Info]:
-        """`n_sweeps` sweeps at lambda, by `sampler` (the path's own by default, or one tuned from it)."""
+        """`n_sweeps` sweeps at lambda, by `sampler` (default: the path's own)."""
         betas = np.full(len(state.x), self.beta_at(lam), np.float64)
         return (sampler or self.sampler).advance(self.model, state, betas, n_sweeps)
 
@@ -88,8 +89,8 @@ class Tempering(Path):
     Raises
     ------
     InvalidInput
-        For unbounded spaces, beta that is negative or not finite, and models that are not uniform at
-        beta = 0.
+        For unbounded spaces, beta that is negative or not finite, and models that are not uniform
+        at beta = 0.
     MissingCapability
         When the sampler does not fit the model.
 
@@ -107,17 +108,19 @@ class Tempering(Path):
         space = model.space
         if not isinstance(space, Discrete):
             raise InvalidInput(
-                f"Tempering starts at infinite temperature, where {space!r} has no uniform law: its volume "
-                "is infinite, and so is Z. Use Geometric(reference, model) with a Gaussian reference."
+                f"Tempering starts at infinite temperature, where {space!r} has no uniform law: "
+                "its volume is infinite, and so is Z. Use Geometric(reference, model) with a "
+                "Gaussian reference."
             )
         self.sampler.check(model)
         probes = np.concatenate([space.ordered(1), space.random(0, np.arange(8, dtype=np.uint32))])
         u = np.asarray(model.reduced_energy(probes, 0.0))
         if not (np.isfinite(u).all() and np.ptp(u) <= 1e-9 * max(1.0, float(np.abs(u).max()))):
             raise InvalidInput(
-                f"{model!r} is not uniform at beta = 0: its reduced energies there reach from {u.min():g} "
-                f"to {u.max():g}. (A state that is forbidden at every temperature has energy +inf at "
-                "beta = 0 too.) Tempering needs a model whose reduced energy at beta = 0 is constant."
+                f"{model!r} is not uniform at beta = 0: its reduced energies there reach from "
+                f"{u.min():g} to {u.max():g}. (A state that is forbidden at every temperature has "
+                "energy +inf at beta = 0 too.) Tempering needs a model whose reduced energy at "
+                "beta = 0 is constant."
             )
         self._log_z_reference = space.size * math.log(space.n_values) - float(u[0])
 
@@ -139,7 +142,7 @@ class Tempering(Path):
 
 
 class Reference(Protocol):
-    """What Geometric starts from: a compiled model whose log Z and draws are exact; see `Gaussian`."""
+    """What Geometric starts from: a compiled model with exact log Z and draws, like `Gaussian`."""
 
     space: Space
     arrays: Any
@@ -159,7 +162,8 @@ class Geometric(Path):
     Parameters
     ----------
     reference : model with exact log Z and draws
-        `Gaussian` on real spaces. It should cover the model: where the model is wider, log-weights spread.
+        `Gaussian` on real spaces. It should cover the model: where the model is wider, log-weights
+        spread.
     model : Model
         A compiled model on the same space.
     beta : float, default 1.0
@@ -172,8 +176,8 @@ class Geometric(Path):
     InvalidInput
         For a reference on another space or without exact draws, and a beta that is not positive.
     MissingCapability
-        When the sampler does not fit the interpolated model, which has the capability Differentiable
-        if both ends have it.
+        When the sampler does not fit the interpolated model, which is Differentiable where both
+        ends are.
 
     >>> from statmech_ml.models import DoubleWell, Gaussian
     >>> path = Geometric(Gaussian(stddev=2.0), DoubleWell(tilt=0.5))
@@ -193,7 +197,8 @@ class Geometric(Path):
         self.beta = _inverse_temperature(beta)
         if self.beta == 0.0:
             raise InvalidInput(
-                "beta=0 makes the target flat, and Z infinite where the space is unbounded. Use beta > 0."
+                "beta=0 makes the target flat, and Z infinite where the space is unbounded. Use "
+                "beta > 0."
             )
         self.target = (model, self.beta)
         if not (hasattr(reference, "log_z") and hasattr(reference, "draws")):
@@ -204,22 +209,15 @@ class Geometric(Path):
         for name, end in (("reference", reference), ("model", model)):
             if not hasattr(end, "arrays"):
                 raise InvalidInput(
-                    f"The {name} {end!r} has no compiled arrays, which the interpolated energy is built "
-                    "from. Write it as a NamedTuple: Model(space, MyEnergy(...))."
+                    f"The {name} {end!r} has no compiled arrays, which the interpolated energy is "
+                    "built from. Write it as a NamedTuple: Model(space, MyEnergy(...))."
                 )
         if reference.space != model.space:
             raise InvalidInput(
-                f"The reference lives on {reference.space!r} but the model on {model.space!r}; both ends "
-                "of a path need one space."
+                f"The reference lives on {reference.space!r} but the model on {model.space!r}; "
+                "both ends of a path need one space."
             )
-        self.model = _Interpolated(
-            model.space, InterpolatedArrays(reference.arrays, model.arrays, self.beta)
-        )
-        self.model.capabilities = (
-            frozenset({"Differentiable"})
-            & getattr(reference, "capabilities", frozenset())
-            & model.capabilities
-        )
+        self.model = Interpolated(reference, model, self.beta)
         self.sampler.check(self.model)
 
     @property
@@ -238,42 +236,8 @@ class Geometric(Path):
         )
 
 
-class InterpolatedArrays(NamedTuple):
-    """Compiled (1 - lambda) u_reference + lambda u_target(beta); lambda takes beta's place in kernels."""
-
-    reference: Any
-    target: Any
-    beta: float
-
-    def energy(self, x):  # type: ignore[no-untyped-def]
-        return reduced_energy(self.target, x, self.beta)
-
-    def reduced_energy(self, x, lam):  # type: ignore[no-untyped-def]
-        # The ends by themselves: an infinite energy times zero is not a number.
-        if lam <= 0.0:
-            return reduced_energy(self.reference, x, 1.0)
-        if lam >= 1.0:
-            return reduced_energy(self.target, x, self.beta)
-        start = reduced_energy(self.reference, x, 1.0)
-        return (1.0 - lam) * start + lam * reduced_energy(self.target, x, self.beta)
-
-    def reduced_gradient(self, x, lam, out):  # type: ignore[no-untyped-def]
-        reduced_gradient(self.reference, x, 1.0, out)
-        if lam > 0.0:
-            other = np.empty(out.shape[0])
-            reduced_gradient(self.target, x, self.beta, other)
-            for i in range(out.shape[0]):
-                out[i] = (1.0 - lam) * out[i] + lam * other[i]
-
-
-class _Interpolated(Model):
-    """The model between two ends, with the powers that both have."""
-
-    capabilities: frozenset[str] = frozenset()
-
-
 class Weights(Path):
-    """From independent units to an RBM: the weights are scaled, E_lambda = -a.v - b.h - lambda v.W.h.
+    """From independent units to an RBM with scaled weights, E_lambda = -a.v - b.h - lambda v.W.h.
 
     Parameters
     ----------
@@ -289,8 +253,8 @@ class Weights(Path):
     MissingCapability
         When the sampler does not fit.
 
-    R. Salakhutdinov and I. Murray, "On the quantitative analysis of deep belief networks", ICML (2008),
-    doi:10.1145/1390156.1390266.
+    R. Salakhutdinov and I. Murray, "On the quantitative analysis of deep belief networks", ICML
+    (2008), doi:10.1145/1390156.1390266.
 
     >>> rbm = BernoulliRBM(visible_bias=[0.0, 0.0], hidden_bias=[0.0], weights=[[1.0], [-1.0]])
     >>> round(Weights(rbm).log_z_reference, 6)  # 3 log 2
@@ -302,8 +266,8 @@ class Weights(Path):
     ) -> None:
         if not isinstance(rbm, BernoulliRBM):
             raise InvalidInput(
-                f"Weights scales the weights of an RBM, but {rbm!r} is none. Use Tempering for other models "
-                "with discrete states, Geometric for continuous ones."
+                f"Weights scales the weights of an RBM, but {rbm!r} is none. Use Tempering for "
+                "other models with discrete states, Geometric for continuous ones."
             )
         self.sampler = BlockGibbs() if sampler is None else sampler
         self.beta = _inverse_temperature(beta)
@@ -372,7 +336,7 @@ def _inverse_temperature(beta: Any) -> float:
         raise InvalidInput(f"beta={beta!r} is not one number; a path ends at one beta.") from error
     if not (math.isfinite(value) and value >= 0.0):
         raise InvalidInput(
-            f"beta={beta!r} cannot work: inverse temperatures are finite and >= 0. For an antiferromagnet "
-            "turn the sign of the coupling."
+            f"beta={beta!r} cannot work: inverse temperatures are finite and >= 0. For an "
+            "antiferromagnet turn the sign of the coupling."
         )
     return value

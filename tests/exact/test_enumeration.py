@@ -219,7 +219,7 @@ def test_potts_ring():
 
 
 def test_hard_core_lattice_gas():
-    """Forbidden states weigh nothing: Z at no chemical potential is the Lucas number, 76 for L = 9."""
+    """Forbidden states weigh nothing: without chemical potential Z is a Lucas number, L_9 = 76."""
     model = Model(Bits(9), HardCore(0.0))
     assert enumeration.log_z(model, 1.0) == pytest.approx(math.log(76), rel=1e-13)
     levels, counts = enumeration.density_of_states(model)

@@ -10,7 +10,11 @@ from statmech_ml.exact import onsager
 
 
 def make(lattice, **changes):
-    return Spec(lattice, changes.pop("size", 6), **({"temperatures": 2.0, "samples": 4, "seed": 1} | changes))
+    return Spec(
+        lattice,
+        changes.pop("size", 6),
+        **({"temperatures": 2.0, "samples": 4, "seed": 1} | changes),
+    )
 
 
 @pytest.mark.parametrize(
@@ -24,11 +28,15 @@ def make(lattice, **changes):
 )
 def test_critical_temperatures(lattice, sinh_condition):
     assert abs(sinh_condition(1 / critical_temperature(make(lattice)))) < 1e-12
-    assert critical_temperature(make(lattice, coupling=2.5)) == 2.5 * critical_temperature(make(lattice))
+    assert critical_temperature(make(lattice, coupling=2.5)) == 2.5 * critical_temperature(
+        make(lattice)
+    )
 
 
 def test_square_agrees_with_the_library():
-    assert critical_temperature(make("square")) == pytest.approx(onsager.critical_temperature(), rel=1e-14)
+    assert critical_temperature(make("square")) == pytest.approx(
+        onsager.critical_temperature(), rel=1e-14
+    )
 
 
 @pytest.mark.parametrize(

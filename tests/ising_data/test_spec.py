@@ -37,7 +37,9 @@ def test_parse_temperatures(text, values):
     assert parse_temperatures(text) == values
 
 
-@pytest.mark.parametrize("text", ["", "warm", "1:2", "1:2:0", "1:2:-1", "1:2:3:4", "1:inf:1", "0:9:1e-9"])
+@pytest.mark.parametrize(
+    "text", ["", "warm", "1:2", "1:2:0", "1:2:-1", "1:2:3:4", "1:inf:1", "0:9:1e-9"]
+)
 def test_bad_temperatures_are_refused(text):
     with pytest.raises(InvalidInput, match="temperatures="):
         parse_temperatures(text)
@@ -88,12 +90,20 @@ def test_what_is_left_out_is_chosen_and_recorded():
     assert (local.sampler, local.spacing, local.burn_in) == ("heat-bath", 20, 3200)
     assert isinstance(local.kernel(), HeatBath)
     assert make(lattice="triangular", coupling=-1.0).sampler == "heat-bath"
-    assert make(coupling=-1.0).sampler == "swendsen-wang"  # bipartite: a gauge makes it a ferromagnet
+    assert (
+        make(coupling=-1.0).sampler == "swendsen-wang"
+    )  # bipartite: a gauge makes it a ferromagnet
 
 
 @pytest.mark.parametrize(
     ("lattice", "size", "sites"),
-    [("chain", 5, 5), ("square", (4, 6), 24), ("triangular", 4, 16), ("honeycomb", 4, 32), ("cubic", 3, 27)],
+    [
+        ("chain", 5, 5),
+        ("square", (4, 6), 24),
+        ("triangular", 4, 16),
+        ("honeycomb", 4, 32),
+        ("cubic", 3, 27),
+    ],
 )
 def test_every_lattice(lattice, size, sites):
     assert make(lattice=lattice, size=size).model().space.size == sites
@@ -115,4 +125,7 @@ def test_bad_json_is_refused(text):
 
 
 def test_differences_name_the_fields():
-    assert make().differences(make(seed=2, coupling=0.5)) == ["seed: 1 -> 2", "coupling: 1.0 -> 0.5"]
+    assert make().differences(make(seed=2, coupling=0.5)) == [
+        "seed: 1 -> 2",
+        "coupling: 1.0 -> 0.5",
+    ]

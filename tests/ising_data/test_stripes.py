@@ -33,7 +33,7 @@ def test_droplets_and_noise_are_not_stripes(seed):
     # A droplet across the seam looks like two bands to a sum over rows.
     assert not striped(np.roll(droplet, (5, 5), axis=(0, 1)))
     assert not striped(np.ones((5, 5), np.int8))
-    # At infinite temperature nearest-neighbour clusters do not wind: 0.5 is below the threshold 0.593.
+    # At infinite temperature nearest-neighbour clusters do not wind: 0.5 < 0.593.
     free = np.random.default_rng(seed).choice([-1, 1], (200, 64, 64))
     assert striped(free).mean() < 0.05
 

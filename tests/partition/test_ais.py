@@ -1,7 +1,7 @@
-"""AIS against exact log Z: unbiased, with honest errors and bounds on the right side; mutants are seen.
+"""AIS against exact log Z: unbiased, honest errors, bounds on the right side; mutants are seen.
 
-Each check returns z-scores over many seeds: of mean(Z-hat / Z) against 1, of the mean of the results' own z
-against 0, and of their spread against 1.
+Each check returns z-scores over many seeds: of mean(Z-hat / Z) against 1, of the mean of the
+results' own z against 0, and of their spread against 1.
 """
 
 import functools
@@ -26,7 +26,7 @@ from statmech_ml.partition import (
 )
 from statmech_ml.samplers import MALA, BlockGibbs, HeatBath, SwendsenWang
 from statmech_ml.samplers.base import Sampler, advanced
-from statmech_ml.spaces import Bits, Reals
+from statmech_ml.spaces import Reals
 from statmech_ml.systems import Model
 
 TORUS = Ising(lattices.square(4, 4))
@@ -37,9 +37,7 @@ TORUS_LOG_Z = kaufman.log_z(4, 4, BETA)
 @functools.cache
 def machine():
     rng = np.random.default_rng(1)
-    return BernoulliRBM(
-        rng.normal(size=8), rng.normal(size=6), 0.8 * rng.normal(size=(8, 6))
-    )
+    return BernoulliRBM(rng.normal(size=8), rng.normal(size=6), 0.8 * rng.normal(size=(8, 6)))
 
 
 @functools.cache
@@ -52,16 +50,27 @@ def well():
     return path, line.value + 0.5 * math.log(2 * math.pi / (1.3 * 1.5))
 
 
+def well_draws(n, seed):
+    """Draws of that target: first coordinate by inversion on a fine grid, second Gaussian."""
+    rng = np.random.default_rng(seed)
+    grid = np.linspace(-3, 3, 100_001)
+    cumulative = np.cumsum(np.exp(-1.3 * DoubleWell(barrier=2.0, tilt=0.5).energy(grid[:, None])))
+    first = np.interp(rng.random(n), cumulative / cumulative[-1], grid)
+    return np.column_stack([first, rng.normal(scale=(1.3 * 1.5) ** -0.5, size=n)])
+
+
 def scores(results, exact):
     """z of mean(Z-hat / Z), of the mean of z, and of the spread of z; in that order."""
     ratio = np.exp([r.value - exact for r in results])
     z = np.array([r.z(exact) for r in results])
     n = len(z)
     unbiased = (ratio.mean() - 1) / (ratio.std(ddof=1) / math.sqrt(n))
-    return np.array([unbiased, z.mean() * math.sqrt(n), (z.var(ddof=1) - 1) * math.sqrt((n - 1) / 2)])
+    return np.array(
+        [unbiased, z.mean() * math.sqrt(n), (z.var(ddof=1) - 1) * math.sqrt((n - 1) / 2)]
+    )
 
 
-def calibration(path, exact, n_seeds=40, **options):
+def calibration(path, exact, n_seeds=30, **options):
     """Forward runs over many seeds."""
 
     def run(seed, scale):
@@ -92,8 +101,8 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_calibration(case, seed, assert_unbiased):
     path, exact, n_levels = CASES[case]()
-    # Enough levels for an ESS above 80%: the logarithm of a skewed mean has z below 0 on average, by half
-    # the skewness over sqrt(n_chains), and that must stay below what the seeds resolve.
+    # Enough levels for an ESS above 80%: the logarithm of a skewed mean has z below 0 on average,
+    # by half the skewness over sqrt(n_chains), and that must stay below what the seeds resolve.
     assert_unbiased(calibration(path, exact, n_levels=n_levels, n_chains=300), seed)
 
 
@@ -127,10 +136,18 @@ class MovesAtTheTarget(Tempering):
 
 @pytest.mark.parametrize("mutant", [WrongSign, BetaTwice, ReversedLadder, MovesAtTheTarget])
 def test_mutants_are_rejected(mutant, seed, assert_rejected):
+    # On an even ladder with fast moves the order of the levels does not matter: the same ratios
+    # Z(lambda + step) / Z(lambda) are multiplied. Uneven steps tell a ladder from its reverse.
+    ladder = np.linspace(0, 1, 41) ** 2
     path = mutant(TORUS, BETA)
-    assert_rejected(
-        calibration(path, TORUS_LOG_Z, n_seeds=20, n_levels=MUTANT_LEVELS, n_chains=400), seed
-    )
+    assert_rejected(calibration(path, TORUS_LOG_Z, n_seeds=20, ladder=ladder, n_chains=200), seed)
+
+
+def test_uneven_ladder(seed, assert_unbiased):
+    """What the mutants above do wrong, done right."""
+    ladder = np.linspace(0, 1, 81) ** 2
+    path = Tempering(TORUS, BETA)
+    assert_unbiased(calibration(path, TORUS_LOG_Z, ladder=ladder, n_chains=300), seed)
 
 
 def test_lost_beta_of_a_latent_model_is_rejected(seed, assert_rejected):
@@ -168,7 +185,7 @@ def reverse_scores(path, exact, start=None, **options):
 
 @pytest.mark.parametrize("case", ["Ising, heat bath", "RBM, weights", "RBM, tempered"])
 def test_reverse_calibration(case, seed, assert_unbiased):
-    """From exact draws of the target, which enumeration supplies."""
+    """From exact draws of the target, which enumeration supplies where none are given."""
     path, exact, n_levels = CASES[case]()
     assert_unbiased(reverse_scores(path, exact, n_levels=n_levels, n_chains=300), seed)
 
@@ -188,12 +205,8 @@ def test_sandwich(case, seed):
     path, exact, _ = CASES[case]()
     start = None
     if isinstance(path, Geometric):
-        chains = np.arange(400, dtype=np.uint32)
-        state = MALA(step_size=0.3).init(path.model, 400, seed, path.sample_reference(seed, chains))
-        start = MALA(step_size=0.3).advance(path.model, state, np.ones(400), 400)[0]
-    result = ais(
-        path, n_levels=4, n_chains=400, rng=seed, direction="both", start=start
-    )
+        start = well_draws(400, seed)
+    result = ais(path, n_levels=4, n_chains=400, rng=seed, direction="both", start=start)
     d = result.diagnostics
     assert result.lower - 4 * d["lower_stderr"] < exact < result.upper + 4 * d["upper_stderr"]
     assert result.lower < result.value < result.upper
@@ -269,17 +282,12 @@ def test_gaussian_shift_without_moves_is_rejected(seed, assert_rejected):
 def test_plain_importance_sampling(seed, assert_unbiased):
     """One level: the mean of exp(-beta E) over uniform states."""
     path = Tempering(TORUS, 0.15)
-    assert_unbiased(
-        calibration(path, kaufman.log_z(4, 4, 0.15), n_levels=1, n_chains=200), seed
-    )
+    assert_unbiased(calibration(path, kaufman.log_z(4, 4, 0.15), n_levels=1, n_chains=200), seed)
 
 
-def test_any_increasing_ladder_and_several_sweeps(seed, assert_unbiased):
+def test_several_sweeps(seed, assert_unbiased):
     path = Tempering(TORUS, BETA)
-    ladder = np.linspace(0, 1, 16) ** 0.7
-    run = calibration(
-        path, TORUS_LOG_Z, ladder=ladder, n_chains=100, sweeps_per_level=3, n_seeds=40
-    )
+    run = calibration(path, TORUS_LOG_Z, n_levels=40, n_chains=300, sweeps_per_level=3)
     assert_unbiased(run, seed)
 
 
@@ -297,15 +305,13 @@ def test_diagnostics():
     result = ais(Tempering(TORUS, BETA), 10, 60, rng=1, direction="both", sweeps_per_level=2)
     d = result.diagnostics
     assert d["log_weights"].shape == d["reverse_log_weights"].shape == (60,)
-    rebuilt = ais_from_log_weights(
-        d["log_weights"], d["reverse_log_weights"], 16 * math.log(2)
-    )
+    rebuilt = ais_from_log_weights(d["log_weights"], d["reverse_log_weights"], 16 * math.log(2))
     assert (rebuilt.value, rebuilt.stderr, rebuilt.lower, rebuilt.upper) == (
         result.value, result.stderr, result.lower, result.upper,
     )  # fmt: skip
     assert d["cost"]["sweeps"] == 2 * 60 * 9 * 2
     assert d["provenance"]["stream"] == HeatBath.stream
-    quiet = ais(Tempering(TORUS, BETA), 10, 60, rng=1, keep_log_weights=False)
+    quiet = ais(Tempering(TORUS, BETA), 10, 60, rng=1, sweeps_per_level=2, keep_log_weights=False)
     assert not any("log_weights" in name for name in quiet.diagnostics)
     assert quiet.value == result.value
 
@@ -315,7 +321,7 @@ def test_steps_are_tuned_in_a_pilot():
     path, _ = well()
     path = Geometric(path.reference, path.target[0], 1.3, MALA(step_size=30.0))
     result = ais(path, 40, 200, rng=1)
-    assert 0.35 < result.diagnostics["acceptance"].min()
+    assert result.diagnostics["acceptance"].min() > 0.35
     assert result.diagnostics["acceptance"].max() < 0.8
     fixed = Geometric(path.reference, path.target[0], 1.3, MALA(step_size=30.0, adapt=False))
     assert ais(fixed, 40, 200, rng=1).diagnostics["acceptance"].max() < 0.2
@@ -358,6 +364,14 @@ def test_forbidden_states_weigh_nothing(seed, assert_unbiased):
     assert result.ok
 
 
+def test_reverse_runs_need_every_state_of_the_reference():
+    """The half line again: a reverse run would be off by log 2, and is refused."""
+    path = Geometric(Gaussian(), Model(Reals(1), HalfLine(0.0)))
+    start = np.abs(Gaussian().draws(1, np.arange(100, dtype=np.uint32)))
+    with pytest.raises(InvalidInput, match="never visits"):
+        ais(path, 4, 100, rng=1, direction="both", start=start)
+
+
 def test_no_weight_at_all():
     path = Geometric(Gaussian(), Model(Reals(1), HalfLine(50.0)))
     with pytest.raises(StatmechError, match="All 100 forward weights are zero"):
@@ -385,7 +399,7 @@ def test_one_chain_with_all_the_weight_has_no_error_bar():
 
 
 def test_equal_weights_are_no_proof():
-    """Without couplings every weight is 1: the value is exact, but equal weights alone cannot tell."""
+    """Without couplings every weight is 1: exact here, but equal weights alone cannot tell."""
     result = ais(Tempering(Ising(lattices.chain(6), coupling=0.0), 1.0), 4, 100, rng=1)
     assert result.value == pytest.approx(6 * math.log(2))
     assert result.status == "constant weights"
@@ -411,7 +425,7 @@ def test_jackknife_error_of_log_normal_weights(seed, assert_unbiased):
 
 
 def test_error_without_its_root_is_rejected(seed, assert_rejected):
-    """Mutant: the spread of single weights in place of the error of their mean, and half the error."""
+    """Mutants: the spread of single weights as the error of their mean, and half the error."""
 
     def run(factor):
         def scaled(seed, scale):

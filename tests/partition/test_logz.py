@@ -5,8 +5,7 @@ import math
 import pytest
 
 from statmech_ml.errors import InvalidInput
-from statmech_ml.partition import LogZ
-from statmech_ml.partition import logz
+from statmech_ml.partition import LogZ, logz
 
 
 def test_prints_value_error_and_evidence():
@@ -24,9 +23,7 @@ def test_prints_what_is_wrong():
 
 
 def test_exact_results_have_no_error_bar():
-    result = LogZ(
-        1.5, 0.0, 1.5, 1.5, method="exact", status="exact", diagnostics={"n_states": 8}
-    )
+    result = LogZ(1.5, 0.0, 1.5, 1.5, method="exact", status="exact", diagnostics={"n_states": 8})
     assert str(result) == "log_z = 1.5 [exact, 8 states]"
     assert result.ok
 

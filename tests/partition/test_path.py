@@ -1,4 +1,4 @@
-"""Paths: both ends are what they say, the models between them are consistent, wrong ends are refused."""
+"""Paths: both ends are what they say, models between are consistent, wrong ends are refused."""
 
 import math
 from typing import NamedTuple
@@ -38,7 +38,7 @@ DISCRETE = {
 
 @pytest.mark.parametrize("path", DISCRETE.values(), ids=DISCRETE)
 def test_ends(path):
-    """At 0 log Z is the reference's, at 1 the target's, by enumeration; states agree at every lambda."""
+    """By enumeration: log Z at 0 is the reference's, and at 1 states weigh as the target's."""
     model, beta = path.target
     assert path.log_z_reference == pytest.approx(
         enumeration.log_z(path.model, path.beta_at(0.0)), rel=1e-13

@@ -32,7 +32,7 @@ def _law(model: BernoulliRBM, beta: float, times_beta: bool) -> np.ndarray:
 
 def _sampled(model: Any, sampler: Any, beta: float, n: int, seed: int) -> np.ndarray:
     chain = sample(
-        model, sampler, beta=beta, n_chains=n, n_draws=1, burn_in=60, rng=seed, progress=False
+        model, sampler, beta=beta, n_chains=n, n_draws=1, burn_in=30, rng=seed, progress=False
     )
     return np.asarray(chain.states[:, 0])
 
@@ -44,7 +44,7 @@ def _frequencies(
     other = BernoulliRBM(model.visible_bias, model.hidden_bias, slip * model.weights)
     found = []
     for beta in _BETAS:
-        v = _sampled(other, BlockGibbs(), beta, 40_000 * scale, derive_seed(seed, f"{beta}"))
+        v = _sampled(other, BlockGibbs(), beta, 20_000 * scale, derive_seed(seed, f"{beta}"))
         law = _law(model, beta, times_beta)
         found.append(frequencies(f"P(v), beta = {beta}", model.space.index(v), law))
     return found
@@ -62,7 +62,7 @@ def _joint(
         sampled = BernoulliRBM(model.visible_bias, bias, model.weights).joint()
     found = []
     for beta in (0.5, 1.6):
-        x = _sampled(sampled, HeatBath(), beta, 40_000 * scale, derive_seed(seed, f"{beta}"))
+        x = _sampled(sampled, HeatBath(), beta, 20_000 * scale, derive_seed(seed, f"{beta}"))
         law = _law(model, beta, times_beta)
         name = f"beta = {beta}"
         found.append(frequencies(f"P(v), {name}", model.space.index(x[:, :7]), law))

@@ -54,8 +54,8 @@ def _ar1_tau(seed: int, scale: int, *, factor: float = 1.0) -> list[Measurement]
     taus = [factor * integrated_time(x).tau_int for x in _ar1(seed, 64 * scale)]
     n = len(taus)
     mean_tau, error = float(np.mean(taus)), float(np.std(taus, ddof=1)) / n**0.5
-    # The window cuts the sum at 5 tau, which leaves out a share exp(-5) of it: 0.03.
-    exact = 4.5 * (1.0 - np.exp(-5.0))
+    # Sokal's window ends at W >= 5 tau = 22.5, which leaves out sum_{t > W} rho^t.
+    exact = 4.5 - 0.8**24 / (1.0 - 0.8)
     return [
         Measurement("tau_int, rho = 0.8", mean_tau, exact, error, n, (mean_tau - exact) / error)
     ]

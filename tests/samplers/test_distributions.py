@@ -1,0 +1,411 @@
+"""Every sampler on every model that fits: the final states of many chains have the exact law.
+
+Systems have at most 12 spins or bits, or one or two continuous coordinates, and each chain starts
+at random and gives one state, its last, so the draws are independent. Half of the chains run at one
+beta and half at another, in one call. The reference is `model.reduced_energy` over all states, or
+on a grid. Every check has mutants that the same check must refute.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from statistical import assert_distribution, assert_refuted, chi_square, exact, mutant
+
+from statmech_ml import _rng, lattices, models, sample, samplers
+from statmech_ml.errors import InvalidInput, MissingCapability
+from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, Ising
+from statmech_ml.samplers import (
+    MALA,
+    BlockGibbs,
+    HeatBath,
+    Metropolis,
+    SwendsenWang,
+    Wolff,
+    block_gibbs,
+    mala,
+    swendsen_wang,
+    wolff,
+)
+from statmech_ml.samplers._cpu import cluster, local, torus
+from statmech_ml.spaces import Levels
+from statmech_ml.systems import Model
+
+N_CHAINS = 20_000  # at each of two betas
+
+
+class SpinOne(NamedTuple):
+    """Levels 0, 1, 2 read as spins -1, 0, 1, with a crystal field and a tilt: three values a site.
+
+    Fields: neighbours int32 (n, z) padded with -1; anisotropy, tilt float64.
+    """
+
+    neighbours: np.ndarray
+    anisotropy: float
+    tilt: float
+
+    def energy(self, x):
+        total = 0.0
+        for i in range(x.shape[0]):
+            s = int(x[i]) - 1
+            total += self.anisotropy * s * s - self.tilt * s
+            for k in range(self.neighbours.shape[1]):
+                j = self.neighbours[i, k]
+                if j >= 0:
+                    total -= 0.5 * s * (int(x[j]) - 1)
+        return total
+
+    def delta_energy(self, x, site, value):
+        old, new = int(x[site]) - 1, int(value) - 1
+        local = self.tilt
+        for k in range(self.neighbours.shape[1]):
+            j = self.neighbours[site, k]
+            if j >= 0:
+                local += int(x[j]) - 1
+        return self.anisotropy * (new * new - old * old) - (new - old) * local
+
+
+def spin_one(lattice) -> Model:
+    return Model(Levels(lattice.n_sites, 3), SpinOne(lattice.neighbours, 0.4, 0.3), lattice)
+
+
+def normal(*shape, seed):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+RBM = BernoulliRBM(normal(6, seed=1), normal(5, seed=2), normal(6, 5, seed=3))
+TREE = lattices.from_edges([(4, 0), (1, 0), (1, 2), (3, 1), (5, 6)], n_sites=8)
+LOOPS = lattices.from_edges([(0, 1), (1, 2), (2, 0), (2, 3), (3, 4), (4, 2), (5, 0), (5, 3)])
+
+# Name -> model, two betas.
+CASES = {
+    "odd ring": (Ising(lattices.chain(7)), (0.4, 0.8)),
+    "odd ring J<0": (Ising(lattices.chain(7), -1.0), (0.5, 0.9)),
+    "even ring J<0": (Ising(lattices.chain(8), -0.7), (0.5, 1.1)),
+    "ring in a field": (Ising(lattices.chain(7), 0.8, -0.3), (0.4, 0.9)),
+    "open chain": (Ising(lattices.chain(6, "open"), 1.2), (0.3, 0.7)),
+    "torus 2x4": (Ising(lattices.square(2, 4)), (0.1, 0.3)),
+    "torus 4x2 h": (Ising(lattices.square(4, 2), 0.8, 0.3), (0.2, 0.44)),
+    "torus 2x6 J<0": (Ising(lattices.square(2, 6), -1.0), (0.15, 0.25)),
+    "torus 3x4": (Ising(lattices.square(3, 4), 0.9), (0.2, 0.4)),
+    "torus 3x4 J<0 h": (Ising(lattices.square(3, 4), -0.6, 0.5), (0.3, 0.6)),
+    "open 3x3": (Ising(lattices.square(3, 3, "open")), (0.3, 0.6)),
+    "cubic 2x2x3": (Ising(lattices.cubic(2, 2, 3), 0.5), (0.15, 0.3)),
+    "triangular": (Ising(lattices.triangular(3), -1.0), (0.1, 0.3)),
+    "honeycomb": (Ising(lattices.honeycomb(2, 3), 0.8), (0.3, 0.5)),
+    "glass": (Ising(lattices.chain(9), normal(9, seed=4), normal(9, seed=5)), (0.5, 1.0)),
+    "bonds +-J": (Ising(lattices.square(3, 3), np.sign(normal(18, seed=6))), (0.2, 0.4)),
+    "whole multiples": (Ising(lattices.chain(6), [1.0, 2, -1, 0.0, 3, 1], 0.2), (0.2, 0.4)),
+    "tree": (Ising(TREE, normal(5, seed=7)), (0.6, 1.3)),
+    "graph": (Ising(LOOPS, 0.7, normal(6, seed=8)), (0.4, 0.8)),
+    "spin one": (spin_one(lattices.chain(7)), (0.5, 0.9)),
+    "spin one 2x3": (spin_one(lattices.square(2, 3)), (0.3, 0.5)),
+    "rbm": (RBM, (0.6, 1.0)),
+    "joint rbm": (RBM.joint(), (0.5, 1.0)),
+    "double well": (DoubleWell(barrier=1.0, minimum=0.9, tilt=0.4), (0.7, 1.5)),
+    "double well 2d": (DoubleWell(1.0, 1.1, -0.3, dim=2, stiffness=2.0), (0.8, 1.2)),
+    "gaussian": (Gaussian(mean=[0.5, -1.0], stddev=[0.8, 1.2]), (0.6, 1.4)),
+}
+# Settings that a class has beyond its defaults, and the sweeps that equilibrate the cases.
+SAMPLERS = {
+    "HeatBath": (HeatBath(), 60),
+    "Metropolis": (Metropolis(), 100),
+    "Metropolis checkerboard": (Metropolis("checkerboard"), 100),
+    "Wolff": (Wolff(), 150),
+    "SwendsenWang": (SwendsenWang(), 60),
+    "BlockGibbs": (BlockGibbs(), 60),
+    "MALA": (MALA(step_size=0.15, adapt=False), 300),
+}
+
+
+def fits(sampler, model) -> bool:
+    try:
+        sampler.check(model)
+    except (MissingCapability, InvalidInput):
+        return False
+    return True
+
+
+PAIRS = {
+    name: [case for case, (model, _) in CASES.items() if fits(sampler, model)]
+    for name, (sampler, _) in SAMPLERS.items()
+}
+
+
+def marginal(model, beta, coordinate, grid):
+    """Distribution function of one coordinate on a grid; these energies are sums over coordinates."""
+    points = np.zeros((len(grid), model.space.size))
+    points[:, coordinate] = grid
+    u = model.reduced_energy(points, beta)
+    density = np.exp(u.min() - u)
+    total = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))])
+    return total / total[-1]
+
+
+def p_value(model, beta, x) -> float:
+    """Chi-square of final states: by state, or by cells of equal probability."""
+    if hasattr(model.space, "n_states"):
+        counts = np.bincount(model.space.index(x), minlength=model.space.n_states)
+        return chi_square(counts, exact(model, beta).probability)
+    bins, grid = (50 if x.shape[1] == 1 else 12), np.linspace(-12, 12, 200_001)
+    cells = np.zeros(len(x), int)
+    for i in range(x.shape[1]):
+        u = np.interp(x[:, i], grid, marginal(model, beta, i, grid))
+        cells = cells * bins + np.minimum((u * bins).astype(int), bins - 1)
+    n = bins ** x.shape[1]
+    return chi_square(np.bincount(cells, minlength=n), np.full(n, 1 / n))
+
+
+def check(sampler, n_sweeps, cases, *, run_with=None, swap=False):
+    """The p-values of a sampler on cases; a mutant runs with another model, or swaps the betas."""
+
+    def run(seed, scale):
+        found = {}
+        for k, case in enumerate(cases):
+            model, (warm, cold) = CASES[case]
+            mine = model if run_with is None else run_with
+            n = N_CHAINS * scale
+            beta = np.repeat([warm, cold], n)
+            state = sampler.init(mine, 2 * n, seed + k)
+            x = sampler.advance(mine, state, beta[::-1].copy() if swap else beta, n_sweeps)[0].x
+            found[f"{case} at {warm}"] = p_value(model, warm, x[:n])
+            found[f"{case} at {cold}"] = p_value(model, cold, x[n:])
+        return found
+
+    return run
+
+
+# --- contracts ------------------------------------------------------------------------------------
+
+
+def test_every_exported_sampler_is_checked():
+    kinds = {type(sampler).__name__ for sampler, _ in SAMPLERS.values()}
+    assert set(samplers.__all__) - {"Sampler", "State"} <= kinds
+    assert all(PAIRS.values()), "a sampler without a single case"
+
+
+def test_every_exported_model_is_checked():
+    tested = {type(CASES[case][0]).__name__ for cases in PAIRS.values() for case in cases}
+    assert set(models.__all__) <= tested
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_what_does_not_fit_is_refused_with_advice_before_any_work(name, case):
+    if case in PAIRS[name]:
+        pytest.skip("fits")
+    with pytest.raises((MissingCapability, InvalidInput), match=r"(?s)\. (Use|Build|Give)") as info:
+        sample(CASES[case][0], SAMPLERS[name][0], beta=1.0, n_draws=10**15, rng=1)
+    assert 60 < len(str(info.value)) < 500
+
+
+REFUSED = {
+    "Metropolis checkerboard": {"odd ring", "even ring J<0", "torus 2x4", "joint rbm", "triangular"},
+    "Wolff": {"odd ring J<0", "ring in a field", "triangular", "bonds +-J", "glass", "rbm"},
+    "SwendsenWang": {"odd ring J<0", "torus 4x2 h", "joint rbm", "double well", "spin one"},
+    "HeatBath": {"rbm", "double well", "gaussian"},
+    "BlockGibbs": {"odd ring", "joint rbm"},
+    "MALA": {"odd ring", "rbm"},
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_refusals_that_physics_demands(name):
+    assert not REFUSED[name] & set(PAIRS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [("Wolff", "even ring J<0"), ("SwendsenWang", "torus 2x6 J<0"), ("Wolff", "tree")],
+)
+def test_antiferromagnets_without_frustration_are_clustered(name, case):
+    assert case in PAIRS[name]
+
+
+# --- the distributions ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_final_states_have_the_exact_distribution(name, seed):
+    sampler, n_sweeps = SAMPLERS[name]
+    assert_distribution(check(sampler, n_sweeps, PAIRS[name]), seed)
+
+
+def test_mala_after_its_warm_up_has_the_exact_distribution(seed):
+    model, (beta, _) = CASES["double well 2d"]
+
+    def run(seed, scale):
+        chain = sample(
+            model,
+            MALA(),
+            beta=beta,
+            n_chains=N_CHAINS * scale,
+            n_draws=1,
+            thin=200,
+            burn_in=100,
+            rng=seed,
+        )
+        assert len(chain.sampler.step_size) == N_CHAINS * scale
+        return {"after the warm-up": p_value(model, beta, chain.states[:, 0])}
+
+    assert_distribution(run, seed)
+
+
+# --- mutants --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["HeatBath", "Metropolis", "Wolff", "SwendsenWang"])
+@pytest.mark.parametrize("case", ["odd ring", "torus 2x4"])
+def test_the_wrong_sign_of_the_coupling_is_refuted(name, case, seed):
+    sampler, n_sweeps = SAMPLERS[name]
+    model = CASES[case][0]
+    # Turned on an even ring only: Wolff refuses the odd antiferromagnetic ring, so it is not asked.
+    turned = Ising(model.lattice, -model.coupling)
+    assert_refuted(check(sampler, n_sweeps, [case], run_with=turned), seed)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_swapped_temperatures_are_refuted(name, seed):
+    sampler, n_sweeps = SAMPLERS[name]
+    assert_refuted(check(sampler, n_sweeps, PAIRS[name][-1:], swap=True), seed)
+
+
+def test_the_wrong_sign_of_the_field_is_refuted(seed):
+    model = CASES["ring in a field"][0]
+    turned = Ising(model.lattice, model.coupling, -model.field)
+    assert_refuted(check(HeatBath(), 60, ["ring in a field"], run_with=turned), seed)
+
+
+@pytest.mark.parametrize("name", ["Wolff", "SwendsenWang"])
+@pytest.mark.parametrize("factor", [0.5, 0.0], ids=["lost factor 2", "no bonds"])
+def test_wrong_bond_probabilities_are_refuted(name, factor, seed, monkeypatch):
+    def limits(model, beta):
+        return _rng.thresholds(-np.expm1(-factor * beta[:, None] * model.arrays.links))
+
+    monkeypatch.setattr(wolff, "bond_limits", limits)
+    monkeypatch.setattr(swendsen_wang, "bond_limits", limits)
+    sampler, n_sweeps = SAMPLERS[name]
+    for case in ("odd ring", "torus 2x6 J<0"):
+        assert_refuted(check(sampler, n_sweeps, [case]), seed)
+
+
+def test_wolff_on_a_frustrated_ring_is_refuted(seed):
+    """Why it is refused: members of the cluster, flipped already, look satisfied."""
+    assert_refuted(check(Wolff(), 150, ["odd ring J<0"]), seed)
+
+
+def test_fixed_order_metropolis_on_a_ring_is_refuted(seed):
+    assert_refuted(check(Metropolis("checkerboard"), 100, ["odd ring"]), seed)
+
+
+def test_fixed_order_metropolis_on_a_small_torus_is_refuted(seed):
+    """Diagonal stripes that turn for ever: 4 of 256 states, which other states do not lead to."""
+    assert_refuted(check(Metropolis("checkerboard"), 100, ["torus 2x4"]), seed)
+
+
+# Kernel, right, wrong, sampler, case.
+WRONG = {
+    "always accept": (
+        (local, "metropolis_random"),
+        ("change <= 0.0 or unit(w1, w2) < math.exp(-change)", "True"),
+        ("Metropolis", "odd ring"),
+    ),
+    "accept ties never": (
+        (local, "metropolis_random"),
+        ("math.exp(-change)", "math.exp(-change - 0.1)"),
+        ("Metropolis", "ring in a field"),
+    ),
+    "always accept by colour": (
+        (local, "metropolis_scheduled"),
+        ("change <= 0.0 or unit(buffer[p], low_buffer[p]) < math.exp(-change)", "True"),
+        ("Metropolis checkerboard", "open 3x3"),
+    ),
+    "a biased proposal": (
+        (local, "metropolis_random"),
+        ("value = proposal(values, state[site], w3)", "value = values[(w3 >> 31) % q]"),
+        ("Metropolis", "spin one"),
+    ),
+    "heat bath upside down": (
+        (local, "heat_bath_tabulated"),
+        ("up = buffer[p] < upper_half[e]", "up = buffer[p] > upper_half[e]"),
+        ("HeatBath", "ring in a field"),
+    ),
+    "heat bath off by one environment": (
+        (local, "heat_bath_tabulated"),
+        ("e = environment(model, state, site)", "e = max(0, environment(model, state, site) - 1)"),
+        ("HeatBath", "torus 3x4"),
+    ),
+    "heat bath with a lost sign": (
+        (local, "heat_bath"),
+        ("sign = 1.0 if state[site] == values[0] else -1.0", "sign = 1.0"),
+        ("HeatBath", "glass"),
+    ),
+    "heat bath of q values at infinite temperature": (
+        (local, "heat_bath"),
+        ("math.exp(lowest - weights[k])", "1.0"),
+        ("HeatBath", "spin one"),
+    ),
+    "torus with one sublattice only": (
+        (torus, "heat_bath_torus"),
+        ("for colour in range(2):", "for colour in range(1):"),
+        ("HeatBath", "torus 4x2 h"),
+    ),
+    "torus with stale ghosts": (
+        (torus, "heat_bath_torus"),
+        ("refresh_ghosts(halves[colour])", "pass"),
+        ("HeatBath", "torus 4x2 h"),
+    ),
+    "langevin without the 2": (
+        (mala, "_mala"),
+        ("math.sqrt(2.0 * eta)", "math.sqrt(eta)"),
+        ("MALA", "double well"),
+    ),
+    "langevin without accept or reject": (
+        (mala, "_mala"),
+        ("< u - new_u + ratio", "< 1.0"),
+        ("MALA", "gaussian"),
+    ),
+    "langevin without the ratio of proposals": (
+        (mala, "_mala"),
+        ("u - new_u + ratio", "u - new_u"),
+        ("MALA", "double well"),
+    ),
+    "langevin uphill": (
+        (mala, "_mala"),
+        ("ratio += (forward", "ratio -= (forward"),
+        ("MALA", "double well"),
+    ),
+    "layers upside down": (
+        (block_gibbs, "_bernoulli"),
+        ("-logits[c, i]", "logits[c, i]"),
+        ("BlockGibbs", "rbm"),
+    ),
+    "clusters that never stop flipping": (
+        (cluster, "swendsen_wang"),
+        ("flip_clusters(parent, generator, flips, state)", "0 * state[0]"),
+        ("SwendsenWang", "odd ring"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_kernel_is_refuted(name, seed, monkeypatch):
+    (module, kernel), (right, wrong), (sampler, case) = WRONG[name]
+    broken = mutant(getattr(module, kernel), right, wrong)
+    if "% q" in wrong:
+        broken = mutant(getattr(module, kernel), right, wrong.replace("% q", "% 3"))
+    monkeypatch.setattr(module, kernel, broken)
+    settings, n_sweeps = SAMPLERS[sampler]
+    assert_refuted(check(settings, n_sweeps, [case]), seed)
+
+
+@pytest.mark.parametrize("mistake", ["one stream for both layers", "beta in one layer only"])
+def test_wrong_block_gibbs_is_refuted(mistake, seed, monkeypatch):
+    if mistake == "one stream for both layers":
+        monkeypatch.setattr(block_gibbs, "VISIBLE", block_gibbs.HIDDEN)
+    else:
+        right = BernoulliRBM.visible_logits
+        monkeypatch.setattr(
+            BernoulliRBM, "visible_logits", lambda self, h, beta: right(self, h, 0 * beta + 1)
+        )
+    assert_refuted(check(BlockGibbs(), 60, ["rbm"]), seed)
