@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from statmech_ml.chains import MAX_R_HAT
+from statmech_ml.chains.equilibration import MAX_R_HAT
 from statmech_ml.errors import EquilibrationWarning, InvalidInput, StoreError
 
 from . import _files, _layout

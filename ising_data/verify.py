@@ -20,7 +20,7 @@ import numpy as np
 from scipy import stats
 
 from statmech_ml import observables
-from statmech_ml.chains import MAX_R_HAT
+from statmech_ml.chains.equilibration import MAX_R_HAT
 
 from . import _exact, _layout
 from ._sampling import r_hat

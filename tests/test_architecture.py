@@ -132,7 +132,7 @@ def house(tmp_path):
         ("statmech_ml/errors.py", "import statmech_ml.lattices"),
         ("statmech_ml/models/ising.py", "from ..samplers import HeatBath"),
         ("statmech_ml/exact/ring.py", "from statmech_ml import chains"),
-        ("statmech_ml/chains.py", "import ising_data"),
+        ("statmech_ml/chains/run.py", "import ising_data"),
         ("ising_data/cli.py", "from statmech_ml.partition import ais"),
         ("ising_data/cli.py", "import validation"),
         ("statmech_ml/_jit.py", "from . import _rng"),  # _rng imports _jit: a cycle

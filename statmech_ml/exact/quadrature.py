@@ -396,7 +396,8 @@ def _integrate(
             f"two computations on different panels disagree by {worst:.1g} of the whole, so the "
             "density has a jump or a spike that the scan cannot see. Name it in points."
         )
-    return integrals, errors + disagreement + np.exp(layout.log_tail + lowest), lowest
+    errors = np.maximum(errors, rescale * second[1]) + disagreement
+    return integrals, errors + np.exp(layout.log_tail + lowest), lowest
 
 
 class _Layout(NamedTuple):
@@ -491,7 +492,7 @@ def _adapt(
         # the differences scatter with the singularity's place among the nodes.
         ratio = np.minimum(difference / np.where(before > 0, before, np.inf), 0.95)
         bound = difference * np.where(ratio > 0.02, 10.0 / (1.0 - ratio), 1.0)
-        exhausted = difference <= rounding
+        exhausted = np.maximum(difference, jump) <= rounding
         bound = np.where(exhausted, difference, np.maximum(bound, jump)) + rounding
         # A thousandth per panel: there are hundreds, of which few come close to their tolerance.
         # The integral of |f| is a scale only, and may have kinks of its own.

@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import zarr  # noqa: F401  (children inherit the import)
 
 from ising_data import Spec, generate, load
+from ising_data._sampling import sample_temperature
 from statmech_ml.errors import StoreError
 
 SPEC = Spec("square", 4, (2.0, 3.0), samples=8, seed=1, burn_in=5)
@@ -55,6 +57,7 @@ def generate_and_die(out: Path, at: int) -> bool:
 
 def main(place: Path) -> None:
     out, never = place / "killed.zarr", 10**9
+    sample_temperature(SPEC, 0, lambda sweeps, skipped=False: None)  # children inherit the kernels
     generate_and_die(place / "whole.zarr", never)
     whole = tree(place / "whole.zarr")
     kills = 0

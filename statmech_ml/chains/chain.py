@@ -1,0 +1,164 @@
+"""`Chain`: the draws of a run, what was measured on them, and the state that continues it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import observables
+from ..errors import InvalidInput
+from ..samplers import Sampler, State
+from ..statistics import Estimate, mean
+from . import storage
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Draws of a run, their observables, and the state that continues it.
+
+    Attributes
+    ----------
+    energy : float64 (chain, draw)
+        Total energy E(x) of each draw (an RBM's is its free energy F_1(v)).
+    states : (chain, draw, size) or None
+        Configurations in the dtype of the space; None with ``keep_states=False``.
+    beta : float64 (chain,)
+    observables : dict of (chain, draw, ...)
+        What was measured on the way; spins always have "magnetization" (totals).
+    info : dict of (chain, draw)
+        What the sampler watched: acceptance rates, cluster sizes.
+    final : State
+        Give it as ``start=`` to continue.
+    sampler : Sampler
+        With the settings that the warm-up arrived at.
+    n_sites : int
+    thin : int
+        Sweeps between draws.
+    provenance : dict
+        Versions, seed, stream id, model and sampler.
+    interrupted : bool
+        Whether the run was stopped by the keyboard before its last draw.
+    """
+
+    energy: np.ndarray
+    states: np.ndarray | None
+    beta: np.ndarray
+    final: State
+    sampler: Sampler
+    n_sites: int
+    thin: int = 1
+    observables: Mapping[str, np.ndarray] = field(default_factory=dict)
+    info: Mapping[str, np.ndarray] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    interrupted: bool = False
+
+    @property
+    def n_chains(self) -> int:
+        """Number of chains."""
+        return len(self.beta)
+
+    @property
+    def n_draws(self) -> int:
+        """Draws per chain."""
+        return self.energy.shape[1]
+
+    def at(self, beta: float) -> "Chain":
+        """The chains that ran at this beta. Raises InvalidInput if none did."""
+        chosen = np.isclose(self.beta, beta, rtol=1e-12, atol=0.0)
+        if not chosen.any():
+            raise InvalidInput(
+                f"No chain ran at beta={beta!r}; there are {np.unique(self.beta).tolist()}."
+            )
+
+        def pick(series: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {name: values[chosen] for name, values in series.items()}
+
+        return replace(
+            self,
+            energy=self.energy[chosen],
+            states=None if self.states is None else self.states[chosen],
+            beta=self.beta[chosen],
+            final=self.final._replace(x=self.final.x[chosen], chains=self.final.chains[chosen]),
+            sampler=self.sampler.of_chains(chosen),
+            observables=pick(self.observables),
+            info=pick(self.info),
+        )
+
+    def estimate(self, name: str, on_short: Any = "raise") -> Estimate:
+        """An observable or derived quantity with its error, over all chains.
+
+        Parameters
+        ----------
+        name : str
+            "energy_per_site", "specific_heat", "magnetization", "abs_magnetization",
+            "susceptibility", "binder" (see `statmech_ml.observables`), "energy", or the name of a
+            scalar observable given to `sample`.
+        on_short : "raise" or "accept"
+            What to do when the chain is too short for its autocorrelation time: raise ShortChain
+            (which carries the estimate so far), or accept a conservative answer.
+
+        Raises
+        ------
+        InvalidInput
+            For an unknown name, and for chains at different betas (choose with `at`).
+        ShortChain
+            When the error cannot be trusted.
+        """
+        if name == "energy":
+            self._require_one_beta(name)
+            return mean(self.energy, on_short=on_short)
+        if name in observables.DERIVED:
+            if name != "energy_per_site" or len(np.unique(self.beta)) > 1:
+                self._require_one_beta(name)
+            return observables.estimate(
+                name,
+                energy=self.energy,
+                magnetization=self.observables.get("magnetization"),
+                beta=float(self.beta[0]),
+                n_sites=self.n_sites,
+                on_short=on_short,
+            )
+        if name in self.observables:
+            self._require_one_beta(name)
+            series = self.observables[name]
+            if series.ndim != 2:
+                raise InvalidInput(
+                    f"{name!r} has shape {series.shape} and is no scalar series. Choose a "
+                    f"component: statistics.mean(chain.observables[{name!r}][..., 0])."
+                )
+            return mean(series, on_short=on_short)
+        known = sorted({"energy", *observables.DERIVED, *self.observables})
+        raise InvalidInput(f"{name!r} is unknown. There are {', '.join(known)}.")
+
+    def _require_one_beta(self, name: str) -> None:
+        if len(np.unique(self.beta)) > 1:
+            raise InvalidInput(
+                f"The chains ran at {len(np.unique(self.beta))} different betas, so {name!r} has "
+                "no one value. Choose one: chain.at(beta).estimate(...)."
+            )
+
+    def to_arviz(self) -> Any:
+        """An arviz InferenceData: energy and observables as posterior, info as sample_stats."""
+        import arviz
+
+        series = {"energy": self.energy, **self.observables}
+        return arviz.from_dict(
+            posterior=series,
+            sample_stats=dict(self.info) or None,
+            attrs={"provenance": json.dumps(dict(self.provenance)), "beta": self.beta.tolist()},
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to a zarr store; appears under its name only when complete.
+
+        Raises StoreError if the path exists or cannot be written.
+        """
+        storage.write(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Chain":
+        """Read what `save` wrote. Raises StoreError for anything else, and for a damaged store."""
+        return cls(**storage.read(Path(path)))

@@ -1,0 +1,47 @@
+"""The warning that chains have not equilibrated: they disagree, drift, or never move."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ..errors import EquilibrationWarning, InvalidInput, ShortChain
+from ..statistics import drift_z, split_r_hat
+
+# R-hat above 1.1, or a drift that equilibrium shows once in 1.7 million runs.
+MAX_R_HAT = 1.1
+MAX_DRIFT = 5.0
+_MIN_DRAWS = 50  # shorter chains are not judged
+
+
+def warn_unless_equilibrated(chain: Any) -> None:
+    """Compare chains that ran at one beta, and the beginning of each with its end."""
+    if chain.n_draws < _MIN_DRAWS:
+        return
+    complaints = []
+    if "acceptance" in chain.info:
+        stuck = int((chain.info["acceptance"].sum(axis=1) == 0).sum())
+        if stuck:
+            complaints.append(f"{stuck} of {chain.n_chains} chains never moved (never_moved)")
+    for beta in np.unique(chain.beta):
+        energies = chain.energy[chain.beta == beta]
+        if not np.ptp(energies):
+            continue  # a ground state does not fluctuate, and all chains share it
+        r_hat = split_r_hat(energies) if len(energies) > 1 else 1.0
+        if r_hat > MAX_R_HAT:
+            complaints.append(
+                f"at beta={beta:.6g} the chains disagree on the energy (R-hat {r_hat:.3g})"
+            )
+            continue
+        try:
+            drift = drift_z(energies)
+        except (ShortChain, InvalidInput):
+            continue  # too short, or too still, for a drift to be measured
+        if abs(drift) > MAX_DRIFT:
+            complaints.append(f"at beta={beta:.6g} the energy drifts ({drift:.1f} standard errors)")
+    if complaints:
+        warnings.warn(
+            "; ".join(complaints) + ". Burn in longer, or use a sampler that mixes faster.",
+            EquilibrationWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,293 @@
+"""`sample`: validate, burn in, draw and measure."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from .. import _rng
+from .. import observables as observables_
+from ..errors import InvalidInput
+from ..samplers import HeatBath, Sampler, State
+from ..spaces import Spins
+from ..systems import EnergyModel
+from .chain import Chain
+from .equilibration import warn_unless_equilibrated
+
+BUILT_IN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "magnetization": observables_.magnetization,
+    "abs_magnetization": lambda states: np.abs(observables_.magnetization(states)),
+}
+"""Observables that `sample` knows by name; totals, float64 (chain,)."""
+
+
+def sample(
+    model: EnergyModel,
+    sampler: Sampler | None = None,
+    *,
+    n_draws: int,
+    beta: Any = None,
+    temperature: Any = None,
+    n_chains: int | None = None,
+    burn_in: int | None = None,
+    thin: int = 1,
+    start: Any = "random",
+    rng: Any = None,
+    observables: Mapping[str, Any] | None = None,
+    keep_states: bool = True,
+    device: str = "cpu",
+    progress: bool | None = None,
+) -> Chain:
+    """Run Markov chains of a model.
+
+    Parameters
+    ----------
+    model : EnergyModel
+    sampler : Sampler, default HeatBath()
+    n_draws : int
+        Draws kept per chain.
+    beta, temperature : float or array (chain,)
+        One of the two; beta = 1 / temperature, k_B = 1, in units of the coupling. A number serves
+        all chains.
+    n_chains : int
+        Default: as many as there are betas, or 4.
+    burn_in : int
+        Sweeps discarded first, in which samplers that adapt do so. Default: a fifth of the sweeps
+        that are kept, at least 10; none when continuing.
+    thin : int
+        Sweeps between draws.
+    start : "random", "ordered", array, or State
+        ``chain.final`` of an earlier chain continues its stream; then rng= is an error.
+    rng : int or numpy Generator
+        The seed. There is no default.
+    observables : dict
+        Name -> function of the configurations (chain, size), returning (chain, ...), or one of
+        "magnetization", "abs_magnetization". Measured at every draw; spins always get
+        "magnetization".
+    keep_states : bool
+        Whether to keep the configurations.
+    device : "cpu" or "cuda"
+    progress : bool, optional
+        Whether to show a progress bar; default: on a terminal.
+
+    Returns
+    -------
+    Chain
+        After a keyboard interrupt, what was done by then.
+
+    Raises
+    ------
+    InvalidInput, MissingCapability
+        Before any work starts.
+
+    Warns
+    -----
+    EquilibrationWarning
+        When chains at one beta disagree (split R-hat > 1.1), drift, or never move.
+
+    >>> from statmech_ml import lattices
+    >>> from statmech_ml.models import Ising
+    >>> chain = sample(Ising(lattices.square(8)), beta=0.3, n_chains=2, n_draws=300, rng=1)
+    >>> chain.energy.shape
+    (2, 300)
+    """
+    given: Any = HeatBath() if sampler is None else sampler
+    if not isinstance(given, Sampler):
+        raise InvalidInput(f"{given!r} is no sampler. Give an instance, e.g. HeatBath().")
+    sampler = given
+    continuing = isinstance(start, State)
+    seed = _check_stream(start, rng)
+    betas = _betas(beta, temperature, n_chains if not continuing else len(start.x))
+    for name, value, least in [("n_draws", n_draws, 1), ("thin", thin, 1)]:
+        _check_count(name, value, least)
+    if burn_in is None:
+        burn_in = 0 if continuing else max(10, n_draws * thin // 5)
+    _check_count("burn_in", burn_in, 0)
+    if continuing and n_chains is not None and n_chains != len(start.x):
+        raise InvalidInput(f"n_chains={n_chains}, but start= holds {len(start.x)} chains.")
+    if device not in ("cpu", "cuda"):
+        raise InvalidInput(f"device={device!r} must be 'cpu' or 'cuda'.")
+    if device not in sampler.devices:
+        raise InvalidInput(
+            f"{type(sampler).__name__} does not run on {device!r}, only on "
+            f"{', '.join(sampler.devices)}."
+        )
+    sampler.check(model)
+    measured = _measured(model, observables)
+    state = start if continuing else sampler.init(model, len(betas), seed, start)
+    state = state._replace(x=model.space.check(state.x, "start"))
+    if state.sweep + burn_in + n_draws * thin >= _rng.MAX_SWEEP:
+        raise InvalidInput(
+            f"{burn_in + n_draws * thin} sweeps after {state.sweep} leave the stream, which holds "
+            f"{_rng.MAX_SWEEP}. Start a new one: start=chain.final.x with another rng=."
+        )
+    provenance = _provenance(model, state.seed, device)
+    series = {name: _allocate(name, f, state.x, n_draws) for name, f in measured.items()}
+
+    sampler, state = (
+        sampler.warm_up(model, state, betas, burn_in, device) if burn_in else (sampler, state)
+    )
+    energy = np.empty((len(betas), n_draws))
+    shape = (len(betas), n_draws, *state.x.shape[1:])
+    states = np.empty(shape, state.x.dtype) if keep_states else None
+    info: dict[str, np.ndarray] = {}
+    done = 0
+    interrupted = False
+    try:
+        with _progress(n_draws, progress) as tick:
+            while done < n_draws:
+                new, watched = sampler.advance(model, state, betas, thin, device)
+                energy[:, done] = model.energy(new.x)
+                for name, f in measured.items():
+                    series[name][:, done] = f(new.x)
+                for name, values in watched.items():
+                    info.setdefault(name, np.empty((len(betas), n_draws)))[:, done] = values
+                if states is not None:
+                    states[:, done] = new.x
+                state, done = new, done + 1
+                tick()
+    except KeyboardInterrupt:
+        if not done:
+            raise
+        interrupted = True
+    chain = Chain(
+        energy=energy[:, :done],
+        states=None if states is None else states[:, :done],
+        beta=betas,
+        final=state,
+        sampler=sampler,
+        n_sites=int(model.space.size),
+        thin=thin,
+        observables={name: values[:, :done] for name, values in series.items()},
+        info={name: values[:, :done] for name, values in info.items()},
+        provenance=provenance | {"sampler": repr(sampler), "stream": sampler.stream},
+        interrupted=interrupted,
+    )
+    warn_unless_equilibrated(chain)
+    return chain
+
+
+def _check_stream(start: Any, rng: Any) -> int:
+    if isinstance(start, State):
+        if rng is not None:
+            raise InvalidInput(
+                "rng= together with start=chain.final: the final state carries its own stream and "
+                "would ignore rng. Leave rng= out to continue, or give start=chain.final.x for a "
+                "new stream."
+            )
+        return start.seed
+    return _rng.seed_from(rng)
+
+
+def _betas(beta: Any, temperature: Any, n_chains: int | None) -> np.ndarray:
+    if (beta is None) == (temperature is None):
+        given = "neither" if beta is None else "both"
+        raise InvalidInput(f"Give one of beta= and temperature=; {given} was given.")
+    name, value = ("beta", beta) if temperature is None else ("temperature", temperature)
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name}={value!r} is not a number or an array of numbers.") from error
+    if array.ndim > 1 or array.size == 0:
+        raise InvalidInput(f"{name} has shape {array.shape}; give a number or one per chain.")
+    if (
+        not np.isfinite(array).all()
+        or (array < 0).any()
+        or (name == "temperature" and (array == 0).any())
+    ):
+        raise InvalidInput(
+            f"{name}={value!r} cannot work: temperatures are positive and finite (infinite "
+            "temperature is allowed as beta=0). For an antiferromagnet, turn the sign of the "
+            "coupling."
+        )
+    if n_chains is None:
+        n_chains = array.size if array.ndim else 4
+    _check_count("n_chains", n_chains, 1)
+    if array.ndim and array.size != n_chains:
+        raise InvalidInput(f"{name} has {array.size} entries for {n_chains} chains.")
+    with np.errstate(over="ignore"):
+        betas = array if name == "beta" else 1.0 / array
+    if not np.isfinite(betas).all():
+        raise InvalidInput(f"temperature={value!r} is too small: 1 / temperature overflows.")
+    return np.ascontiguousarray(np.broadcast_to(betas, n_chains))
+
+
+def _check_count(name: str, value: Any, least: int) -> None:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise InvalidInput(f"{name}={value!r} must be a whole number of at least {least}.")
+
+
+def _measured(model: Any, asked: Mapping[str, Any] | None) -> dict[str, Callable[..., Any]]:
+    """Name -> function of the observables to measure."""
+    chosen: dict[str, Callable[..., Any]] = {}
+    if isinstance(model.space, Spins):
+        chosen["magnetization"] = BUILT_IN["magnetization"]
+    for name, f in (asked or {}).items():
+        if name == "energy":
+            raise InvalidInput("The energy is always measured; give the observable another name.")
+        if not isinstance(name, str) or not name or "/" in name:
+            raise InvalidInput(f"An observable cannot be called {name!r}: a word without a slash.")
+        if isinstance(f, str):
+            if f not in BUILT_IN:
+                raise InvalidInput(
+                    f"The observable {f!r} is unknown. Built in: {', '.join(BUILT_IN)}."
+                )
+            chosen[name] = BUILT_IN[f]
+        elif callable(f):
+            chosen[name] = _on_a_copy(f)
+        else:
+            raise InvalidInput(
+                f"The observable {name!r} is {f!r}; give a function of the configurations "
+                f"(chain, size) or one of {', '.join(BUILT_IN)}."
+            )
+    return chosen
+
+
+def _on_a_copy(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f` of a copy: a user's function that changes its argument must not change the chain."""
+    return lambda x: f(x.copy())
+
+
+def _allocate(name: str, f: Callable[..., Any], x: np.ndarray, n_draws: int) -> np.ndarray:
+    """Try the observable on the start and make room for its series."""
+    value = np.asarray(f(x))
+    if value.ndim == 0 or len(value) != len(x):
+        raise InvalidInput(
+            f"The observable {name!r} returned shape {value.shape} for {len(x)} configurations; it "
+            f"must return one entry per chain, ({len(x)}, ...)."
+        )
+    return np.empty((len(x), n_draws, *value.shape[1:]), np.result_type(value.dtype, np.float64))
+
+
+def _provenance(model: Any, seed: int, device: str) -> dict[str, Any]:
+    return {
+        "model": repr(model),
+        "seed": str(seed),
+        "device": device,
+        "versions": {name: _version(name) for name in ("statmech-ml", "numpy", "numba")},
+    }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:  # run from a folder of sources that is not installed
+        return "unknown"
+
+
+@contextmanager
+def _progress(total: int, wanted: bool | None) -> Iterator[Callable[[], None]]:
+    """A progress bar on a terminal, nothing in a pipe."""
+    if wanted is False or (wanted is None and not sys.stderr.isatty()):
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("sampling", total=total)
+        yield lambda: bar.advance(task)
