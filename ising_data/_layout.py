@@ -16,6 +16,7 @@ JSON text, the spec, the provenance and a manifest with size and SHA-256 of ever
 
 import hashlib
 import json
+import warnings
 from typing import Any
 
 import numpy as np
@@ -63,11 +64,6 @@ def series(spec: Spec) -> list[str]:
     return ["spins", "energy", "magnetization", *filter(None, [WATCHED.get(spec.sampler)])]
 
 
-def chunk_key(name: str, temperature: int) -> str:
-    """Where the chunk of one temperature lies."""
-    return f"{name}/c/{temperature}/0/0" + ("/0" if name == "spins" else "")
-
-
 def pack(spins: np.ndarray) -> np.ndarray:
     """Spins (..., n_sites) in {-1, +1} as bits, uint8 (..., ceil(n_sites / 8))."""
     return np.packbits(spins > 0, axis=-1, bitorder="little")
@@ -90,9 +86,9 @@ class Encoder:
         import zarr
 
         self._files: dict[str, Any] = {}
-        self._group = zarr.open_group(
-            zarr.storage.MemoryStore(self._files), mode="w", zarr_format=3
-        )
+        self._store = zarr.storage.MemoryStore(self._files)
+        self._group = zarr.open_group(self._store, mode="w", zarr_format=3)
+        self._arrays: dict[str, Any] = {}
         self._shape = (len(spec.temperatures), spec.n_chains, spec.n_draws)
         n_bytes = -(-spec.model().space.size // 8)
         for name in series(spec):
@@ -100,7 +96,8 @@ class Encoder:
             shape = (*self._shape, n_bytes) if packed else self._shape
             dtype = "uint8" if packed else "float64"
             dims = ("temperature", "chain", "draw", "byte")[: len(shape)]
-            self._create(name, shape, (1, *shape[1:]), dtype, dims)
+            chunks = (1, *shape[1:])
+            self._arrays[name] = self._create(name, shape, chunks, dtype, dims)
         self._metadata = self._take()
 
     def _create(
@@ -139,7 +136,7 @@ class Encoder:
     def temperature(self, index: int, arrays: dict[str, np.ndarray]) -> dict[str, bytes]:
         """Files of one temperature: key -> bytes; arrays are (chain, draw, ...)."""
         for name, values in arrays.items():
-            self._group[name][index] = values  # type: ignore[index]
+            self._arrays[name][index] = values
         return {k: v for k, v in self._take().items() if not k.endswith(ROOT)}
 
     def labels(self, arrays: dict[str, tuple[str, np.ndarray]]) -> dict[str, bytes]:
@@ -151,16 +148,25 @@ class Encoder:
         return self._metadata | self._take()
 
     def root(self, attributes: dict[str, Any]) -> bytes:
-        """The root's zarr.json, signed: a `checksum` of all other attributes is added."""
-        self._group.attrs.update(attributes | {"checksum": checksum(attributes)})
-        return self._files[ROOT].to_bytes()
+        """The root's zarr.json with a copy of all metadata, signed: a `checksum` of it is added."""
+        import zarr
+
+        self._group.attrs.update(attributes)
+        with warnings.catch_warnings():
+            # Version 3 of the format does not name consolidated metadata yet; xarray asks for them.
+            warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)
+            zarr.consolidate_metadata(self._store)
+        root = json.loads(self._files[ROOT].to_bytes())
+        root["attributes"]["checksum"] = checksum(root)
+        # Sorted: zarr lists the members of a group in the order of a set, which varies by process.
+        return json.dumps(root, sort_keys=True, indent=1).encode()
 
 
-def checksum(attributes: dict[str, Any]) -> str:
-    """SHA-256 of the root's attributes other than `checksum` itself; the manifest covers the
-    rest."""
-    signed = {k: v for k, v in attributes.items() if k != "checksum"}
-    return hashlib.sha256(json.dumps(signed, sort_keys=True).encode()).hexdigest()
+def checksum(root: dict[str, Any]) -> str:
+    """SHA-256 of the root's zarr.json but for the checksum in it; the manifest covers the rest."""
+    others = {k: v for k, v in root["attributes"].items() if k != "checksum"}
+    signed = json.dumps(root | {"attributes": others}, sort_keys=True)
+    return hashlib.sha256(signed.encode()).hexdigest()
 
 
 def label_arrays(

@@ -158,7 +158,7 @@ class Dataset:
         packed."""
         import xarray
 
-        return xarray.open_zarr(self.path, chunks=None, consolidated=False)
+        return xarray.open_zarr(self.path, chunks=None)
 
     def split(self, by: str, fractions: Mapping[str, float], seed: int) -> dict[str, Part]:
         """Parts that share no chain, or no temperature; see `splits.split`."""
@@ -215,7 +215,8 @@ def read_root(path: str | Path) -> Dataset:
     if not path.exists():
         raise StoreError(_missing(path))
     try:
-        attributes = json.loads(root.read_text())["attributes"]
+        metadata = json.loads(root.read_text())
+        attributes = metadata["attributes"]
         known = attributes["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
@@ -226,7 +227,7 @@ def read_root(path: str | Path) -> Dataset:
         raise StoreError(
             f"{path} is no dataset of ising-data: its format is {known!r}, not {_layout.FORMAT!r}."
         )
-    if attributes.get("checksum") != _layout.checksum(attributes):
+    if attributes.get("checksum") != _layout.checksum(metadata):
         raise StoreError(
             f"The metadata of {path} were altered: their checksum does not match. Restore "
             f"{root}, or generate the dataset again."

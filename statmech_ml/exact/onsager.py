@@ -227,7 +227,7 @@ def specific_heat(beta: ArrayLike, coupling: float = 1.0) -> Values:
     Examples
     --------
     >>> round(specific_heat(beta=0.4), 12)
-    0.776571780957
+    0.861698356831
     """
     K, _, _ = _reduce(beta, coupling)
 

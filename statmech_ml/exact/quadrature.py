@@ -17,35 +17,27 @@ two rules (the value is that of the finer one), the disagreement of the two comp
 left out, and the rounding of u and x. What no sampled rule can see is a feature between the places
 where it looks. A narrow minimum is found by its slopes and a wall by bisection, but a spike on a
 broad background shows no slopes: name it in `points` if it is narrower than the scan, whose steps
-are 2% of the distance from 0 or from a finite end (1/2000 of a finite interval). Name finite jumps
-and kinks there too, or they cost precision and time.
+are 2% of the distance from 0 or from a finite end (1/2000 of a finite interval). A singularity
+inside the interval should be named too; jumps and kinks may be, which saves evaluations.
 
 Cost: 5,000 to 100,000 evaluations of u, in array calls where u takes arrays.
 
 Reference: Davis and Rabinowitz, Methods of Numerical Integration (2nd ed., 1984), chapter 6.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from statmech_ml.errors import InvalidInput
-from statmech_ml.exact._arguments import finite_number, real_array
-
-Array = NDArray[np.float64]
-Function = Callable[[Any], Any]
+from statmech_ml.exact._arguments import finite_number
+from statmech_ml.exact._survey import Array, Function, Integrand, edges, interval, survey
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _EPS = float(np.finfo(float).eps)
-_NEAREST, _FARTHEST = 1e-6, 1e6  # range of the scan
-_LAST = 1e150  # no tail is followed beyond
-_NEGLIGIBLE = -42.0  # log of a weight per octave, relative to the peak's: e^-42 = 6e-19
 _COARSEST = 1e-4  # where rounding stops the halving earlier than rtol, the error still to accept
 _SHIFTS = (1.0, 1.37)  # of the panels of the first and of the second computation
-_MAX_MODES = 64
 _MAX_ROUNDS = 64
 _MAX_PANELS = 20_000
 
@@ -97,8 +89,8 @@ def log_z(
     Examples
     --------
     >>> value, error = log_z(lambda x: x**2 / 2)
-    >>> round(value, 12) == round(np.log(2 * np.pi) / 2, 12), error < 1e-10
-    (True, True)
+    >>> round(value, 12), error < 1e-10
+    (0.918938533205, True)
     """
     integrals, errors, lowest = _integrate(reduced_energy, None, low, high, points, rtol)
     Z = integrals[0]
@@ -161,209 +153,6 @@ def mean(
     )
 
 
-# --- the integrand --------------------------------------------------------------------------------
-
-
-class _Integrand:
-    """Evaluates u and f on arrays, and refuses what has no integral."""
-
-    def __init__(self, reduced_energy: Function, f: Function | None) -> None:
-        self._u = _on_arrays(reduced_energy, "reduced_energy")
-        self._f = None if f is None else _on_arrays(f, "f")
-
-    def energy(self, x: Array) -> Array:
-        u = self._u(x)
-        bad = np.isnan(u) | (u == -np.inf)
-        if np.any(bad):
-            raise InvalidInput(
-                f"reduced_energy({x[bad][0]:.6g}) is {u[bad][0]}, which no density has. Write it "
-                "so that it neither overflows nor leaves its domain (np.logaddexp in place of log "
-                "cosh, +inf where the density is zero), or give finite low and high. Name an "
-                "integrable singularity in points."
-            )
-        return u
-
-    def observable(self, x: Array, u: Array) -> Array:
-        """f where the weight is positive, 0 elsewhere."""
-        values = np.zeros_like(x)
-        weighted = u < np.inf
-        if self._f is not None and np.any(weighted):
-            values[weighted] = self._f(x[weighted])
-            bad = ~np.isfinite(values)
-            if np.any(bad):
-                raise InvalidInput(
-                    f"f({x[bad][0]:.6g}) is {values[bad][0]}, but a mean needs finite values "
-                    "wherever the density is not zero. Restrict low and high, or mend f there."
-                )
-        return values
-
-    def log_octave(self, x: float) -> float:
-        """log of the weight around x, |x| e^{-u}, times |f| where that exceeds 1."""
-        at = np.array([x])
-        u = self.energy(at)
-        return float(np.log(max(1.0, abs(self.observable(at, u)[0])) * abs(x)) - u[0])
-
-
-def _on_arrays(function: Function, name: str) -> Callable[[Array], Array]:
-    """`function` for arrays; called one number at a time once it has refused an array."""
-    if not callable(function):
-        raise InvalidInput(f"{name} must be a function of x, but got {function!r}.")
-    takes_arrays = True
-
-    def call(x: Array) -> Array:
-        nonlocal takes_arrays
-        with np.errstate(
-            all="ignore"
-        ):  # an overflow to +inf is zero weight; nan is refused by the caller
-            if takes_arrays:
-                try:
-                    values = np.asarray(function(x))
-                    takes_arrays = values.shape == x.shape
-                except (TypeError, ValueError):  # `if x > 0`, `math.exp(x)` and the like
-                    takes_arrays = False
-            if not takes_arrays:
-                try:
-                    values = np.array([function(each) for each in x.tolist()])
-                except OverflowError as error:
-                    raise InvalidInput(
-                        f"{name} overflows in Python arithmetic for some x in "
-                        f"[{x.min():.6g}, {x.max():.6g}]. Return inf there, or use numpy "
-                        "functions, which do."
-                    ) from error
-        if values.shape != x.shape or values.dtype.kind not in "fiub":
-            raise InvalidInput(
-                f"{name} must return one real number for each x, but gave {values.dtype} of shape "
-                f"{values.shape} for {x.shape}."
-            )
-        return values.astype(np.float64)
-
-    return call
-
-
-# --- where to look --------------------------------------------------------------------------------
-
-
-def _interval(low: float, high: float, points: Iterable[float]) -> tuple[float, float, Array]:
-    ends = real_array([low, high], "low and high")
-    if np.any(np.isnan(ends)) or not ends[0] < ends[1]:
-        raise InvalidInput(f"low = {low} and high = {high} must be in this order, and numbers.")
-    if np.any((np.abs(ends) > _LAST) & np.isfinite(ends)):
-        raise InvalidInput(f"low = {low}, high = {high}: for an end beyond {_LAST:g} use infinity.")
-    extra = real_array(list(points), "points")
-    if not np.all(np.isfinite(extra) & (extra >= low) & (extra <= high)):
-        raise InvalidInput(f"points {extra.tolist()} must be finite and lie in [{low}, {high}].")
-    return float(low), float(high), extra
-
-
-def _scan_grid(low: float, high: float, points: Array) -> Array:
-    """Sorted places inside (low, high), geometric around 0 or around finite ends and points."""
-    steps = np.geomspace(_NEAREST, _FARTHEST, 1201)
-    if np.isfinite(low) and np.isfinite(high):
-        near_end = np.geomspace(1e-9, 1e-3, 121)
-        share = np.concatenate([near_end, np.linspace(0.0, 1.0, 2050), 1.0 - near_end])
-        grids = [low + (high - low) * share]
-    elif np.isfinite(low):
-        grids = [low + steps]
-    elif np.isfinite(high):
-        grids = [high - steps]
-    else:
-        grids = [-steps, steps]
-    for point in points:
-        grids += [point - steps[::5], point + steps[::5]]
-    grid = np.unique(np.concatenate(grids))
-    return grid[(grid > low) & (grid < high) & ~np.isin(grid, points)]
-
-
-def _scan(integrand: _Integrand, low: float, high: float, points: Array) -> tuple[Array, Array]:
-    """Places and energies, followed outward while the energy still falls there."""
-    x = _scan_grid(low, high, points)
-    u = integrand.energy(x)
-    octave = 2.0 ** (np.arange(1, 31) / 30)
-    while high == np.inf and u[-1] < u[-2] and x[-1] < _LAST:
-        x = np.append(x, x[-1] * octave)
-        u = np.append(u, integrand.energy(x[-30:]))
-    while low == -np.inf and u[0] < u[1] and x[0] > -_LAST:
-        x = np.append((x[0] * octave)[::-1], x)
-        u = np.append(integrand.energy(x[:30]), u)
-    return x, u
-
-
-def _walls(integrand: _Integrand, x: Array, u: Array) -> Array:
-    """Last places of finite energy before it becomes infinite, by bisection between grid points."""
-    finite = np.isfinite(u)
-    change = np.flatnonzero(finite[1:] != finite[:-1])
-    if change.size == 0:
-        return np.zeros(0)
-    inside = np.where(finite[change], x[change], x[change + 1])
-    outside = np.where(finite[change], x[change + 1], x[change])
-    for _ in range(100):
-        middle = 0.5 * (inside + outside)
-        here = np.isfinite(integrand.energy(middle))
-        inside, outside = np.where(here, middle, inside), np.where(here, outside, middle)
-    return inside
-
-
-def _minima(integrand: _Integrand, x: Array, u: Array) -> Array:
-    """Local minima of u, the lowest first, each refined between its neighbours on the grid."""
-    padded = np.concatenate([[np.inf], u, [np.inf]])
-    left, right = padded[:-2], padded[2:]
-    candidates = np.flatnonzero((u <= left) & (u <= right) & ((u < left) | (u < right)))
-    candidates = candidates[np.isfinite(u[candidates])]
-    candidates = np.unique(np.append(candidates, np.argmin(u)))
-    candidates = candidates[np.argsort(u[candidates], kind="stable")][:_MAX_MODES]
-    found = []
-    for i in candidates:
-        best = x[i]
-        if 0 < i < x.size - 1 and np.isfinite(u[i - 1]) and np.isfinite(u[i + 1]):
-            search = minimize_scalar(
-                lambda at: float(integrand.energy(np.array([at]))[0]),
-                bounds=(x[i - 1], x[i + 1]),
-                method="bounded",
-                options={"xatol": 1e-10 * (x[i + 1] - x[i - 1])},
-            )
-            best = search.x if search.fun < u[i] else best
-        found.append(best)
-    return np.array(found)
-
-
-def _width(integrand: _Integrand, centre: float, low: float, high: float) -> float:
-    """Distance from `centre` at which u has changed by 1, to a factor of 2."""
-    distance = max(abs(centre) * 1e-15, 1e-20) * 2.0 ** np.arange(90)
-    distance = distance[distance <= _FARTHEST]
-    at_centre = integrand.energy(np.array([centre]))[0]
-    widths = [1.0]
-    for side in (-1.0, 1.0):
-        x = centre + side * distance
-        inside = (x > low) & (x < high)
-        changed = np.abs(integrand.energy(x[inside]) - at_centre) >= 1.0
-        widths += distance[inside][changed][:1].tolist()
-    return min(widths[1:], default=widths[0])
-
-
-def _cut(
-    integrand: _Integrand, x: Array, u: Array, side: float, peak: float, last_mode: float
-) -> tuple[float, float]:
-    """Where a tail to infinity becomes negligible, and the log of what lies beyond."""
-    distance = side * x
-    heavy = (distance > 0) & (np.log(np.maximum(distance, _NEAREST)) - u - peak > _NEGLIGIBLE)
-    at = side * max(_NEAREST, last_mode, np.max(distance[heavy], initial=0.0))
-    while True:
-        here, beyond = integrand.log_octave(at), integrand.log_octave(2.0 * at)
-        if here == -np.inf:
-            return float(at), here
-        if here - peak < _NEGLIGIBLE and beyond < here - 0.01:
-            # A geometric series of octaves, each at most 1/(1 - ratio) of the first in sum.
-            return float(at), here - float(np.log(-np.expm1(beyond - here)))
-        at *= 2.0
-        if abs(at) > _LAST:
-            raise InvalidInput(
-                "the integral diverges, or its tail decays too slowly to be bounded: around "
-                f"x = {at:.1g} an octave of x still weighs e^{here - peak:.0f} times the peak. A "
-                "density needs an energy that grows faster than log|x|, and a mean faster than "
-                "log|x f(x)|. Mend the energy, or give finite low and high."
-            )
-
-
 # --- the integral ---------------------------------------------------------------------------------
 
 
@@ -376,13 +165,13 @@ def _integrate(
     rtol: float,
 ) -> tuple[Array, Array, float]:
     """Integrals of (1, f, |f|) e^{lowest - u}, bounds on their errors, and `lowest`."""
-    low, high, extra = _interval(low, high, points)
+    low, high, extra = interval(low, high, points)
     if not 1e-13 <= finite_number(rtol, "rtol") <= 0.1:
         raise InvalidInput(f"rtol is {rtol}, but float64 quadrature serves from 1e-13 to 0.1.")
-    integrand = _Integrand(reduced_energy, f)
-    layout = _survey(integrand, low, high, extra)
+    integrand = Integrand(reduced_energy, f)
+    layout = survey(integrand, low, high, extra)
     first, second = (
-        _adapt(integrand, _edges(layout, shift), layout.stops, rtol) for shift in _SHIFTS
+        _adapt(integrand, edges(layout, shift), layout.stops, rtol) for shift in _SHIFTS
     )
     integrals, errors, lowest = first
     rescale = np.exp(lowest - second[2])
@@ -400,78 +189,11 @@ def _integrate(
     return integrals, errors + np.exp(layout.log_tail + lowest), lowest
 
 
-class _Layout(NamedTuple):
-    """What the scan found: where panels begin small, and where the last one ends."""
-
-    low: float
-    high: float
-    minima: Array
-    stops: Array  # ends, walls and points: always edges of panels, for u may be singular there
-    scales: dict[float, float]  # width of the first panel beside each of them
-    log_tail: float  # log of the weight beyond low and high
-
-
-def _survey(integrand: _Integrand, low: float, high: float, points: Array) -> _Layout:
-    x, u = _scan(integrand, low, high, points)
-    if not np.any(np.isfinite(u)):
-        raise InvalidInput(
-            f"reduced_energy is +inf at all {x.size} places looked at in ({low}, {high}): the "
-            "density is zero there. Give low and high, or points, where it is not."
-        )
-    minima, walls = _minima(integrand, x, u), _walls(integrand, x, u)
-    centres = np.unique(np.append(minima, walls))
-    widths = np.array([_width(integrand, centre, low, high) for centre in centres])
-    peak = float(np.max(np.log(widths) - integrand.energy(centres)))
-
-    tails = [-np.inf]
-    special = points[(points > low) & (points < high)]
-    if np.isfinite(low):
-        special = np.append(special, low)
-    else:
-        low, tail = _cut(integrand, x, u, -1.0, peak, float(np.max(widths - centres)))
-        tails.append(tail)
-    if np.isfinite(high):
-        special = np.append(special, high)
-    else:
-        high, tail = _cut(integrand, x, u, 1.0, peak, float(np.max(centres + widths)))
-        tails.append(tail)
-
-    scales = dict(zip(centres.tolist(), widths.tolist(), strict=True))
-    scales |= dict.fromkeys(special.tolist(), 1e-30 * min(high - low, 1.0))
-    stops = np.unique(np.concatenate([[low, high], walls, special]))
-    return _Layout(low, high, minima, stops, scales, float(np.logaddexp.reduce(tails)))
-
-
-def _edges(layout: _Layout, shift: float) -> Array:
-    """Panels that double away from each origin, up to the next; `shift` moves all inner edges.
-
-    A minimum is no edge, and the panel around it is not symmetric: next to a jump or a spike the
-    scan's minimum lies closer to it than the outermost nodes of a panel lie to its edge.
-    """
-    low, high = layout.low, layout.high
-    origins = np.unique(np.append(layout.minima, layout.stops))
-    edges = [layout.stops]
-    for origin, scale in layout.scales.items():
-        below, above = origins[origins < origin][-1:], origins[origins > origin][:1]
-        for stop, first in [(at, 0.31 * scale) for at in below] + [
-            (at, 0.22 * scale) for at in above
-        ]:
-            reach = abs(stop - origin)
-            rungs = max(0, int(np.ceil(np.log2(reach / (first * shift)))))
-            steps = first * shift * 2.0 ** np.arange(rungs)
-            edges.append(origin + np.copysign(steps[steps < reach], stop - origin))
-    inner = np.unique(np.concatenate(edges))
-    inner = inner[(inner > low) & (inner < high)]
-    resolved = np.diff(inner, prepend=low) > 64 * np.spacing(np.abs(inner))
-    kept = resolved | np.isin(inner, layout.stops)
-    return np.concatenate([[low], inner[kept], [high]])
-
-
 def _adapt(
-    integrand: _Integrand, edges: Array, stops: Array, rtol: float
+    integrand: Integrand, panels: Array, stops: Array, rtol: float
 ) -> tuple[Array, Array, float]:
     """Halve panels until one and two applications of the rule agree on each."""
-    a, b = edges[:-1], edges[1:]
+    a, b = panels[:-1], panels[1:]
     whole, _, _, lowest = _rule(integrand, a, b, stops, np.inf)
     before = np.zeros(whole.shape)  # difference one halving earlier; none yet
     integrals, errors = np.zeros(3), np.zeros(3)
@@ -503,10 +225,10 @@ def _adapt(
         done |= tight
         integrals = integrals + fine[:, done].sum(1)
         errors = errors + bound[:, done].sum(1)
-        share = np.max(bound / np.maximum(total, np.finfo(float).tiny), axis=0)
+        share = np.max((bound / np.maximum(total, np.finfo(float).tiny))[:2], axis=0)
         worst, at = np.max(share), a[np.argmax(share)]
         # Rounding may end the halving, but must not hide an integral that diverges within it.
-        if np.any(errors > max(rtol, _COARSEST) * total[:, 0]):
+        if np.any((errors > max(rtol, _COARSEST) * total[:, 0])[:2]):
             break
         if np.all(done):
             return integrals, errors, lowest
@@ -522,7 +244,7 @@ def _adapt(
 
 
 def _rule(
-    integrand: _Integrand, a: Array, b: Array, stops: Array, lowest: float
+    integrand: Integrand, a: Array, b: Array, stops: Array, lowest: float
 ) -> tuple[Array, Array, Array, float]:
     """Integrals of (1, f, |f|) e^{lowest - u} on each panel, their rounding, jumps, and `lowest`.
 
@@ -555,3 +277,6 @@ def _rule(
     slope = np.ptp(seen, axis=1) / np.maximum(b - a, np.spacing(farthest))
     size = np.abs(seen).max(1) + slope * farthest
     return sums, _EPS * (4.0 + size) * sums[[0, 2, 2]], jumps, lowest
+
+
+__all__ = ["Integral", "log_z", "mean"]

@@ -73,15 +73,16 @@ def log_z(L: int, beta: ArrayLike, coupling: float = 1.0, field: float = 0.0) ->
     Examples
     --------
     >>> round(log_z(8, beta=1.0), 12)
-    9.125254077213
+    9.122649352006
     """
     betas, ground, excess = _solve(L, beta, coupling, field)
     return like_input(ground * betas + excess.value)
 
 
 def energy_per_site(L: int, beta: ArrayLike, coupling: float = 1.0, field: float = 0.0) -> Values:
-    """Mean energy per site, U / L = -d(log Z / L)/d beta, in units of the coupling; the field's
-    part included.
+    """Mean energy per site with the field's part, U / L = -d(log Z / L)/d beta.
+
+    It is in the units of J and h.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ def energy_per_site(L: int, beta: ArrayLike, coupling: float = 1.0, field: float
     Examples
     --------
     >>> round(energy_per_site(64, beta=1.0), 9)
-    -0.761594179
+    -0.761594171
     """
     betas, ground, excess = _solve(L, beta, coupling, field)
     # At beta = 0 every state weighs the same, and bonds and spins average to zero; L = 2 included.
@@ -144,7 +145,7 @@ def specific_heat(L: int, beta: ArrayLike, coupling: float = 1.0, field: float =
     Examples
     --------
     >>> round(specific_heat(64, beta=1.0), 9)
-    0.419974392
+    0.419974835
     """
     _, _, excess = _solve(L, beta, coupling, field)
     return like_input(excess.second / L)
@@ -179,8 +180,8 @@ def entropy_per_site(L: int, beta: ArrayLike, coupling: float = 1.0, field: floa
 
     Examples
     --------
-    >>> round(entropy_per_site(8, beta=50.0), 12) == round(np.log(2) / 8, 12)
-    True
+    >>> round(entropy_per_site(8, beta=50.0), 12)  # (log 2) / 8
+    0.08664339757
     """
     _, _, excess = _solve(L, beta, coupling, field)
     return like_input((excess.value - excess.first) / L)
@@ -214,7 +215,7 @@ def magnetization(L: int, beta: ArrayLike, coupling: float = 1.0, field: float =
     Examples
     --------
     >>> round(magnetization(8, beta=1.0, field=0.1), 9)
-    0.432022069
+    0.520410114
     """
     betas = inverse_temperature(beta)
     L, J, h = _check(L, coupling, field)
@@ -257,8 +258,8 @@ def correlation(
 
     Examples
     --------
-    >>> correlation([0, 1, 2], 8, beta=1.0).round(9)
-    array([1.        , 0.808733..., 0.669...])
+    >>> correlation([0, 1, 2], 8, beta=1.0).round(8)
+    array([1.        , 0.81766288, 0.69634747])
     """
     L, J, h = _check(L, coupling, field)
     betas = inverse_temperature(beta)
@@ -293,8 +294,7 @@ def correlation(
 
 
 def open_log_z(L: int, beta: ArrayLike, coupling: float = 1.0) -> Values:
-    """Logarithm of the partition function of the open chain without a field, 2^L cosh^(L-1)(beta
-    J).
+    """log Z of the open chain without a field, Z = 2^L cosh^(L-1)(beta J), in nats.
 
     Parameters
     ----------
@@ -321,7 +321,7 @@ def open_log_z(L: int, beta: ArrayLike, coupling: float = 1.0) -> Values:
     Examples
     --------
     >>> round(open_log_z(8, beta=1.0), 12)
-    8.581642...
+    8.581643257861
     """
     L = whole_number(L, "L", 1, "a chain has at least one site.")
     K = linear(inverse_temperature(beta) * finite_number(coupling, "coupling"))
@@ -334,8 +334,7 @@ _TINY = 1e-8  # x^2 is below rounding beside 1
 
 
 class _Matrix(NamedTuple):
-    """Transfer matrix in units of its largest element e^{beta ground}: eigenvalues A +- (B^2 +
-    D^2)^(1/2)."""
+    """Transfer matrix over its largest element, e^{beta ground}: eigenvalues A +- |(B, D)|."""
 
     J: float
     h: float

@@ -13,8 +13,8 @@ from statmech_ml.exact._square import HIGH_TEMPERATURE_K, LOW_TEMPERATURE_K
 
 CRITICAL_BETA = math.log(1 + math.sqrt(2)) / 2
 
-# Sums of a few hundred terms of one sign, and next to the polygon series (w = 0.05) a cancellation of
-# 1/w^2 = 400: a thousand roundings of 2.2e-16.
+# Sums of a few hundred terms of one sign, and next to the polygon series (w = 0.05) a cancellation
+# of 1/w^2 = 400: a thousand roundings of 2.2e-16.
 ROUNDING = 2.2e-13
 
 TABLE_4X4 = {-32: 2, -24: 32, -20: 64, -16: 424, -12: 1728, -8: 6688, -4: 13568, 0: 20524}
@@ -59,7 +59,7 @@ def from_levels(levels, n_sites, beta, J=1.0):
 def four_products(m, n, K, sign_of_gamma_0=True):
     """log Z as Kaufman wrote it, in mpmath numbers."""
     c = mpmath.cosh(2 * K) / mpmath.tanh(2 * K)
-    gamma = [mpmath.acosh(c - mpmath.cos(mpmath.pi * l / n)) for l in range(2 * n)]
+    gamma = [mpmath.acosh(c - mpmath.cos(mpmath.pi * k / n)) for k in range(2 * n)]
     if sign_of_gamma_0:
         gamma[0] = 2 * K + mpmath.log(mpmath.tanh(K))
     total = mpmath.mpf(0)
@@ -148,8 +148,8 @@ def test_numbers_at_criticality(L):
 
 @pytest.mark.parametrize("beta", [0.0, 0.2, 0.3, 0.6, 0.8, 3.0])
 def test_large_lattices_become_the_infinite_one(beta):
-    # The correlation length is below 4 at these temperatures, and e^{-256/4} is below rounding; below
-    # T_c the second ground state adds log 2 to log Z and (log 2)/N to the entropy.
+    # The correlation length is below 4 at these temperatures, and e^{-256/4} is below rounding;
+    # below T_c the second ground state adds log 2 to log Z and (log 2)/N to the entropy.
     L = 256
     two = math.log(2) if beta > CRITICAL_BETA else 0.0
     log_z, energy, heat, entropy = ours(L, L, beta)
@@ -166,7 +166,8 @@ def test_finite_size_scaling_at_criticality():
     L = 1024
     bulk = onsager.log_z_per_site(CRITICAL_BETA)
     constant = kaufman.log_z(L, L, CRITICAL_BETA) - L**2 * bulk
-    # Corrections are of order 1/L^2; N of 1e6 turns a rounding of log Z / N into 1e6 x 2e-16 at least.
+    # Corrections are of order 1/L^2; N of 1e6 turns a rounding of log Z / N into 1e6 x 2e-16 at
+    # least.
     assert constant == pytest.approx(math.log(2**0.25 + 2**-0.5), abs=2 / L**2 + 1e-9)
     shift = [
         side * (kaufman.energy_per_site(side, side, CRITICAL_BETA) + math.sqrt(2))
@@ -189,8 +190,8 @@ def test_entropy_is_log_z_plus_beta_energy(sides):
 
 def test_derivatives_by_finite_differences():
     sides, beta, h = (6, 10), np.array([0.1, 0.3, 0.44, 0.6, 0.9]), 1e-3
-    # Five points: the error is h^4/30 times a fifth derivative, of order 1e4 at T_c, which is 1e-9 for U,
-    # and the same for C; rounding adds eps log Z / h, of order 1e-11.
+    # Five points: the error is h^4/30 times a fifth derivative, of order 1e4 at T_c, which is 1e-9
+    # for U, and the same for C; rounding adds eps log Z / h, of order 1e-11.
     shifts, weights = np.array([-2, -1, 1, 2]) * h, np.array([1, -8, 8, -1]) / (12 * h)
     log_z = np.array([kaufman.log_z(*sides, beta + shift) for shift in shifts]) / 60
     energies = np.array([kaufman.energy_per_site(*sides, beta + shift) for shift in shifts])

@@ -14,8 +14,8 @@ from statmech_ml.exact._square import (
     _polygon_coefficients,
 )
 
-# Where a formula meets the polygon series (w = 0.05) its terms cancel by 1/w^2 = 400; with a few more
-# operations that is a thousand roundings of 2.2e-16.
+# Where a formula meets the polygon series (w = 0.05) its terms cancel by 1/w^2 = 400; with a few
+# more operations that is a thousand roundings of 2.2e-16.
 ROUNDING = 2.2e-13
 CRITICAL_BETA = onsager.critical_beta()
 FUNCTIONS = [
@@ -116,8 +116,8 @@ def test_thermodynamics():
     log_z, energy, heat, entropy = (f(beta) for f in FUNCTIONS)
     np.testing.assert_allclose(log_z + beta * energy, entropy, atol=4 * ROUNDING)
     np.testing.assert_allclose(onsager.free_energy_per_site(beta), -log_z / beta, rtol=1e-15)
-    # Five points: h^4/30 = 3e-18 times a fifth derivative, 1e8 at most at distance 0.04 from beta_c;
-    # rounding adds eps/h, 1e-11 with the sizes here.
+    # Five points: h^4/30 = 3e-18 times a fifth derivative, 1e8 at most at distance 0.04 from
+    # beta_c; rounding adds eps/h, 1e-11 with the sizes here.
     shifts, weights = np.array([-2, -1, 1, 2]) * h, np.array([1, -8, 8, -1]) / (12 * h)
     log_zs = np.array([onsager.log_z_per_site(beta + shift) for shift in shifts])
     energies = np.array([onsager.energy_per_site(beta + shift) for shift in shifts])

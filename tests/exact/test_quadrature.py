@@ -1,4 +1,5 @@
-"""Quadrature against integrals known in closed form: values within their error bounds, and refusals."""
+"""Quadrature against integrals known in closed form: values within their error bounds, and
+refusals."""
 
 import math
 
@@ -117,6 +118,16 @@ def test_random_mixtures_named_by_points(seed):
         shares = np.exp(log_weights - log_z)
         value, error = quadrature.mean(energy, lambda x: x, points=means)
         assert abs(value - shares @ means) <= error + 1e-15 * (shares @ np.abs(means))
+
+
+@pytest.mark.parametrize("rtol", [1e-3, 1e-10])
+def test_jumps_without_a_name(rtol, seed):
+    rng = np.random.default_rng(seed)
+    for place, height in rng.uniform([0.01, -3], [0.99, 3], size=(50, 2)):
+        value, error = quadrature.log_z(
+            lambda x, a=place, h=height: np.where(x < a, 0.0, h), 0, 1, rtol=rtol
+        )
+        assert abs(value - math.log(place + (1 - place) * math.exp(-height))) <= error
 
 
 def test_a_spike_on_a_background_needs_a_point():

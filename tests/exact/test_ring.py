@@ -12,8 +12,8 @@ import pytest
 from statmech_ml.errors import InvalidInput
 from statmech_ml.exact import ring
 
-# A few dozen operations whose terms have one sign: a hundred roundings of 2.2e-16. Second derivatives of
-# competing ground states subtract terms of order (beta J)^2 < 1e3.
+# A few dozen operations whose terms have one sign: a hundred roundings of 2.2e-16. Second
+# derivatives of competing ground states subtract terms of order (beta J)^2 < 1e3.
 ROUNDING = 2.2e-14
 FUNCTIONS = [
     ring.log_z,
@@ -80,7 +80,8 @@ def test_enumeration(L, coupling, field, beta):
     ("L", "coupling", "field"), [(6, 1.0, 0.0), (6, -0.7, 0.0), (7, 1.0, 0.0), (7, 0.8, 0.3)]
 )
 def test_relative_accuracy_at_low_temperature(L, coupling, field, beta):
-    """Entropy and specific heat are sums of small exponentials, and keep their digits down to 1e-50."""
+    """Entropy and specific heat are sums of small exponentials, and keep their digits down to
+    1e-50."""
     # The exponent itself, up to 4 beta J = 120 or 16 beta h L, is rounded: 300 roundings.
     expected = enumerated(L, beta, coupling, field)
     assert ring.specific_heat(L, beta, coupling, field) == pytest.approx(
@@ -116,7 +117,8 @@ def test_closed_form_rejects_an_open_chain():
 def test_thermodynamics_by_finite_differences():
     L, J, h, step = 7, 0.8, 0.3, 1e-3
     beta = np.array([0.2, 0.7, 1.5, 2.0])
-    # Five points: step^4/30 = 3e-14 times a fifth derivative of order 1e3; rounding adds eps L / step.
+    # Five points: step^4/30 = 3e-14 times a fifth derivative of order 1e3; rounding adds eps L /
+    # step.
     shifts, weights = np.array([-2, -1, 1, 2]) * step, np.array([1, -8, 8, -1]) / (12 * step)
     log_z = np.array([ring.log_z(L, beta + shift, J, h) for shift in shifts])
     energy = np.array([ring.energy_per_site(L, beta + shift, J, h) for shift in shifts])

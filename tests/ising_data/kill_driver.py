@@ -1,4 +1,4 @@
-"""Kills `generate` at its n-th step on the file system, for every n, and resumes it each time.
+"""Kills `generate` at its n-th step on the file system, for every n or every few, and resumes it.
 
 A step is a flush, a rename or a removal. Run in a process of its own, because it forks: without
 threads, and before zarr has started any. Prints the number of kills survived.
@@ -55,21 +55,21 @@ def generate_and_die(out: Path, at: int) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def main(place: Path) -> None:
+def main(place: Path, stride: int) -> None:
     out, never = place / "killed.zarr", 10**9
     sample_temperature(SPEC, 0, lambda sweeps, skipped=False: None)  # children inherit the kernels
     generate_and_die(place / "whole.zarr", never)
     whole = tree(place / "whole.zarr")
-    kills = 0
-    while generate_and_die(out, kills + 1):
-        kills += 1
+    kills, at = 0, 1
+    while generate_and_die(out, at):
+        kills, at = kills + 1, at + stride
         if out.exists():
             assert tree(out) == whole, f"kill {kills}: half a dataset is readable"
         else:
             with pytest.raises(StoreError, match=r"is not complete|does not exist"):
                 load(out)
         # Once more, killed elsewhere on the way, and then to the end.
-        generate_and_die(out, 1 + 7 * kills % 40)
+        generate_and_die(out, 1 + 7 * at % 40)
         generate_and_die(out, never)
         assert tree(out) == whole, f"kill {kills}: the resumed dataset differs"
         assert sorted(os.listdir(place)) == ["killed.zarr", "whole.zarr"], os.listdir(place)
@@ -78,4 +78,4 @@ def main(place: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

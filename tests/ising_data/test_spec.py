@@ -58,7 +58,7 @@ def test_bad_temperatures_are_refused(text):
         ({"temperatures": 0.0}, "positive"),
         ({"temperatures": math.nan}, "nan"),
         ({"temperatures": (2.0, 3.0, 2.0)}, "twice"),
-        ({"temperatures": None}, "temperatures="),
+        ({"temperatures": None}, "nan"),
         ({"samples": 0}, "samples=0"),
         ({"samples": 10}, "a multiple, 8 say"),
         ({"samples": True}, "samples=True"),

@@ -108,13 +108,13 @@ CASES = {
 }
 # Settings that a class has beyond its defaults, and the sweeps that equilibrate the cases.
 SAMPLERS = {
-    "HeatBath": (HeatBath(), 60),
-    "Metropolis": (Metropolis(), 100),
-    "Metropolis checkerboard": (Metropolis("checkerboard"), 100),
-    "Wolff": (Wolff(), 150),
-    "SwendsenWang": (SwendsenWang(), 60),
-    "BlockGibbs": (BlockGibbs(), 60),
-    "MALA": (MALA(step_size=0.15, adapt=False), 300),
+    "HeatBath": (HeatBath(), 30),
+    "Metropolis": (Metropolis(), 50),
+    "Metropolis checkerboard": (Metropolis("checkerboard"), 50),
+    "Wolff": (Wolff(), 80),
+    "SwendsenWang": (SwendsenWang(), 30),
+    "BlockGibbs": (BlockGibbs(), 30),
+    "MALA": (MALA(step_size=0.15, adapt=False), 200),
 }
 
 
@@ -133,7 +133,7 @@ PAIRS = {
 
 
 def marginal(model, beta, coordinate, grid):
-    """Distribution function of one coordinate on a grid; these energies are sums over coordinates."""
+    """Distribution function of one coordinate on a grid, for energies that are sums over them."""
     points = np.zeros((len(grid), model.space.size))
     points[:, coordinate] = grid
     u = model.reduced_energy(points, beta)
@@ -167,6 +167,9 @@ def check(sampler, n_sweeps, cases, *, run_with=None, swap=False):
             n = N_CHAINS * scale
             beta = np.repeat([warm, cold], n)
             state = sampler.init(mine, 2 * n, seed + k)
+            if "Differentiable" in mine.capabilities:
+                # From far out a quartic well throws Langevin moves back and forth for ever.
+                state = state._replace(x=0.3 * state.x)
             x = sampler.advance(mine, state, beta[::-1].copy() if swap else beta, n_sweeps)[0].x
             found[f"{case} at {warm}"] = p_value(model, warm, x[:n])
             found[f"{case} at {cold}"] = p_value(model, cold, x[n:])
@@ -200,7 +203,7 @@ def test_what_does_not_fit_is_refused_with_advice_before_any_work(name, case):
 
 
 REFUSED = {
-    "Metropolis checkerboard": {"odd ring", "even ring J<0", "torus 2x4", "joint rbm", "triangular"},
+    "Metropolis checkerboard": {"odd ring", "even ring J<0", "torus 2x4", "joint rbm"},
     "Wolff": {"odd ring J<0", "ring in a field", "triangular", "bonds +-J", "glass", "rbm"},
     "SwendsenWang": {"odd ring J<0", "torus 4x2 h", "joint rbm", "double well", "spin one"},
     "HeatBath": {"rbm", "double well", "gaussian"},
@@ -255,11 +258,10 @@ def test_mala_after_its_warm_up_has_the_exact_distribution(seed):
 
 
 @pytest.mark.parametrize("name", ["HeatBath", "Metropolis", "Wolff", "SwendsenWang"])
-@pytest.mark.parametrize("case", ["odd ring", "torus 2x4"])
+@pytest.mark.parametrize("case", ["even ring J<0", "torus 2x4"])
 def test_the_wrong_sign_of_the_coupling_is_refuted(name, case, seed):
     sampler, n_sweeps = SAMPLERS[name]
     model = CASES[case][0]
-    # Turned on an even ring only: Wolff refuses the odd antiferromagnetic ring, so it is not asked.
     turned = Ising(model.lattice, -model.coupling)
     assert_refuted(check(sampler, n_sweeps, [case], run_with=turned), seed)
 
@@ -273,7 +275,7 @@ def test_swapped_temperatures_are_refuted(name, seed):
 def test_the_wrong_sign_of_the_field_is_refuted(seed):
     model = CASES["ring in a field"][0]
     turned = Ising(model.lattice, model.coupling, -model.field)
-    assert_refuted(check(HeatBath(), 60, ["ring in a field"], run_with=turned), seed)
+    assert_refuted(check(HeatBath(), 30, ["ring in a field"], run_with=turned), seed)
 
 
 @pytest.mark.parametrize("name", ["Wolff", "SwendsenWang"])
@@ -289,18 +291,13 @@ def test_wrong_bond_probabilities_are_refuted(name, factor, seed, monkeypatch):
         assert_refuted(check(sampler, n_sweeps, [case]), seed)
 
 
-def test_wolff_on_a_frustrated_ring_is_refuted(seed):
-    """Why it is refused: members of the cluster, flipped already, look satisfied."""
-    assert_refuted(check(Wolff(), 150, ["odd ring J<0"]), seed)
-
-
 def test_fixed_order_metropolis_on_a_ring_is_refuted(seed):
-    assert_refuted(check(Metropolis("checkerboard"), 100, ["odd ring"]), seed)
+    assert_refuted(check(Metropolis("checkerboard"), 50, ["odd ring"]), seed)
 
 
 def test_fixed_order_metropolis_on_a_small_torus_is_refuted(seed):
     """Diagonal stripes that turn for ever: 4 of 256 states, which other states do not lead to."""
-    assert_refuted(check(Metropolis("checkerboard"), 100, ["torus 2x4"]), seed)
+    assert_refuted(check(Metropolis("checkerboard"), 50, ["torus 2x4"]), seed)
 
 
 # Kernel, right, wrong, sampler, case.
@@ -322,7 +319,7 @@ WRONG = {
     ),
     "a biased proposal": (
         (local, "metropolis_random"),
-        ("value = proposal(values, state[site], w3)", "value = values[(w3 >> 31) % q]"),
+        ("value = proposal(values, state[site], w3)", "value = values[w3 >> np.uint64(31)]"),
         ("Metropolis", "spin one"),
     ),
     "heat bath upside down": (
@@ -380,7 +377,7 @@ WRONG = {
         ("-logits[c, i]", "logits[c, i]"),
         ("BlockGibbs", "rbm"),
     ),
-    "clusters that never stop flipping": (
+    "clusters that never flip": (
         (cluster, "swendsen_wang"),
         ("flip_clusters(parent, generator, flips, state)", "0 * state[0]"),
         ("SwendsenWang", "odd ring"),
@@ -391,10 +388,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_kernel_is_refuted(name, seed, monkeypatch):
     (module, kernel), (right, wrong), (sampler, case) = WRONG[name]
-    broken = mutant(getattr(module, kernel), right, wrong)
-    if "% q" in wrong:
-        broken = mutant(getattr(module, kernel), right, wrong.replace("% q", "% 3"))
-    monkeypatch.setattr(module, kernel, broken)
+    monkeypatch.setattr(module, kernel, mutant(getattr(module, kernel), right, wrong))
     settings, n_sweeps = SAMPLERS[sampler]
     assert_refuted(check(settings, n_sweeps, [case]), seed)
 
@@ -408,4 +402,4 @@ def test_wrong_block_gibbs_is_refuted(mistake, seed, monkeypatch):
         monkeypatch.setattr(
             BernoulliRBM, "visible_logits", lambda self, h, beta: right(self, h, 0 * beta + 1)
         )
-    assert_refuted(check(BlockGibbs(), 60, ["rbm"]), seed)
+    assert_refuted(check(BlockGibbs(), 30, ["rbm"]), seed)

@@ -96,7 +96,7 @@ class AlwaysAccept(Metropolis):
 def _states_check(name: str, claim: str, sampler: Sampler, *more: Mutant, **how: Any) -> Check:
     run = partial(_states, sampler=sampler, **how)
     mutants = (
-        Mutant("temperature 5% too high", partial(run, hotter=1 / 1.05)),
+        Mutant("temperature 10% too high", partial(run, hotter=1 / 1.1)),
         Mutant("one bond lost", partial(run, cut=True))
         if how.get("clusters")
         else Mutant("wrong sign of a coupling or field", partial(run, flip=True)),

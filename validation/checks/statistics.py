@@ -145,7 +145,7 @@ def _honest_full(sampler: Sampler, L: int, T: float, draws: int, thin: int) -> C
     )
     name = {"HeatBath": "heat-bath", "SwendsenWang": "swendsen-wang", "Wolff": "wolff"}
     return Check(
-        f"statistics.honest-errors-{name[type(sampler).__name__]}",
+        f"statistics.honest-{name[type(sampler).__name__]}",
         f"Over 100 seeds of {type(sampler).__name__}, {L} x {L} at T = {T}, z of energy, specific heat, |m| and "
         "Binder cumulant has mean 0 and sd 1.",
         run,

@@ -178,7 +178,7 @@ CHECKS = (
         ),
     ),
     Check(
-        "wrong-physics.clusters-on-antiferromagnet",
+        "wrong-physics.antiferromagnet",
         "Cluster updates give Kaufman's energy for J < 0 on a bipartite torus and refuse frustrated lattices.",
         _antiferromagnet,
         (
@@ -188,7 +188,7 @@ CHECKS = (
         ),
     ),
     Check(
-        "wrong-physics.coupling-in-observables",
+        "wrong-physics.lost-coupling",
         "At J = 0.4 and 2.5 and the same beta J, u scales with J and c does not (Kaufman).",
         _coupling,
         (
@@ -198,7 +198,7 @@ CHECKS = (
         ),
     ),
     Check(
-        "wrong-physics.one-seed-for-all-workers",
+        "wrong-physics.shared-stream",
         "Energies of different chains, and of runs with neighbouring seeds, are uncorrelated.",
         _streams,
         (

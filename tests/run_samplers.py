@@ -1,0 +1,72 @@
+"""A short run of every sampler, printed as digests: what other processes must repeat bit for bit.
+
+python run_samplers.py [threads]
+"""
+
+import hashlib
+import json
+import sys
+
+import numpy as np
+
+from statmech_ml import lattices
+from statmech_ml.models import BernoulliRBM, DoubleWell, Ising
+from statmech_ml.samplers import (
+    MALA,
+    BlockGibbs,
+    HeatBath,
+    Metropolis,
+    SwendsenWang,
+    Wolff,
+    base,
+)
+
+
+def normal(*shape: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def runs() -> dict:
+    """Name -> (sampler, model): every sampler, and every kernel of those that have several."""
+    rbm = BernoulliRBM(normal(5, seed=1), normal(4, seed=2), normal(5, 4, seed=3))
+    torus = Ising(lattices.square(4, 6), 0.8, 0.1)
+    glass = Ising(lattices.chain(7), normal(7, seed=4), normal(7, seed=5))
+    return {
+        "torus": (HeatBath(), torus),
+        "table": (HeatBath(), Ising(lattices.square(3, 5), -0.9, 0.2)),
+        "general": (HeatBath(), glass),
+        "joint": (HeatBath(), rbm.joint()),
+        "random": (Metropolis(), glass),
+        "checkerboard": (Metropolis("checkerboard"), torus),
+        "wolff": (Wolff(), Ising(lattices.square(4, 5))),
+        "swendsen-wang": (SwendsenWang(), Ising(lattices.chain(8), -1.0)),
+        "block": (BlockGibbs(), rbm),
+        "mala": (MALA(0.1), DoubleWell(tilt=0.2, dim=3)),
+    }
+
+
+def digest(*arrays: np.ndarray) -> str:
+    return hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
+
+
+def main() -> None:
+    """Print name -> digest of configurations, energies and info as one line of JSON."""
+    if len(sys.argv) > 1:
+        import numba
+
+        numba.set_num_threads(int(sys.argv[1]))
+        base._WORTH_THREADS = 0
+    found = {}
+    for name, (sampler, model) in runs().items():
+        state = sampler.init(model, 5, seed=2**63 + 12345)
+        beta = np.linspace(0.2, 0.9, 5)
+        state, info = sampler.advance(model, state, beta, 9)
+        parts = [state.x, *info.values()]
+        if model.space.dtype is np.int8:
+            parts.append(model.energy(state.x))
+        found[name] = digest(*parts)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

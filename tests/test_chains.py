@@ -1,0 +1,512 @@
+"""`sample` and `Chain`: shapes, continuation, interrupts, saving, warnings, and bad input."""
+
+import os
+import warnings
+
+import numpy as np
+import pytest
+
+from statmech_ml import Chain, lattices, sample
+from statmech_ml.errors import (
+    EquilibrationWarning,
+    InvalidInput,
+    MissingCapability,
+    ShortChain,
+    StoreError,
+)
+from statmech_ml.models import BernoulliRBM, DoubleWell, Ising
+from statmech_ml.samplers import MALA, BlockGibbs, HeatBath, Metropolis, State, SwendsenWang, Wolff
+
+RING = Ising(lattices.chain(6))
+TORUS = Ising(lattices.square(4))
+WELL = DoubleWell(tilt=0.3, dim=2)
+RBM = BernoulliRBM([0.1, -0.2, 0.3], [0.5, 0.0], [[1.0, -1.0], [0.5, 0.2], [-0.3, 0.8]])
+
+
+def same(a: Chain, b: Chain) -> bool:
+    return (
+        np.array_equal(a.energy, b.energy)
+        and np.array_equal(a.states, b.states)
+        and np.array_equal(a.beta, b.beta)
+        and a.final.seed == b.final.seed
+        and a.final.sweep == b.final.sweep
+        and np.array_equal(a.final.x, b.final.x)
+        and np.array_equal(a.final.chains, b.final.chains)
+        and a.observables.keys() == b.observables.keys()
+        and all(np.array_equal(a.observables[k], b.observables[k]) for k in a.observables)
+        and all(np.array_equal(a.info[k], b.info[k]) for k in a.info)
+        and a.sampler == b.sampler
+        and (a.thin, a.n_sites, a.interrupted) == (b.thin, b.n_sites, b.interrupted)
+    )
+
+
+# --- what comes out -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "sampler"),
+    [
+        (TORUS, HeatBath()),
+        (TORUS, Metropolis()),
+        (TORUS, Wolff()),
+        (TORUS, SwendsenWang()),
+        (RBM, BlockGibbs()),
+        (RBM.joint(), HeatBath()),
+        (WELL, MALA()),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("n_chains", [1, 3])
+def test_shapes_and_energies(model, sampler, n_chains):
+    chain = sample(model, sampler, beta=0.4, n_chains=n_chains, n_draws=7, burn_in=3, thin=2, rng=1)
+    assert chain.states.shape == (n_chains, 7, model.space.size)
+    assert chain.states.dtype == model.space.dtype
+    assert chain.energy.shape == (n_chains, 7)
+    assert chain.energy.dtype == np.float64
+    assert np.array_equal(chain.energy, model.energy(chain.states))
+    assert (chain.n_chains, chain.n_draws) == (n_chains, 7)
+    assert chain.final.sweep == 3 + 7 * 2
+    assert np.array_equal(chain.final.x, chain.states[:, -1])
+    assert not chain.interrupted
+    assert all(values.shape == (n_chains, 7) for values in chain.info.values())
+    assert chain.provenance["stream"] == sampler.stream
+
+
+def test_defaults():
+    chain = sample(RING, beta=0.4, n_draws=100, rng=1)
+    assert isinstance(chain.sampler, HeatBath)
+    assert chain.n_chains == 4
+    assert chain.final.sweep == 120
+    assert sample(RING, beta=[0.1, 0.2, 0.3], n_draws=2, rng=1).n_chains == 3
+
+
+def test_temperature_is_one_over_beta():
+    warm = sample(TORUS, temperature=[2.0, 4.0], n_draws=30, rng=3)
+    assert warm.beta.tolist() == [0.5, 0.25]
+    assert same(warm, sample(TORUS, beta=[0.5, 0.25], n_draws=30, rng=3))
+
+
+def test_keep_states_false_changes_nothing_else():
+    arguments = {"beta": 0.4, "n_draws": 20, "rng": 1, "n_chains": 2}
+    full, lean = sample(TORUS, **arguments), sample(TORUS, keep_states=False, **arguments)
+    assert lean.states is None
+    assert np.array_equal(full.energy, lean.energy)
+    assert np.array_equal(full.final.x, lean.final.x)
+
+
+def test_observables_are_measured_on_the_way():
+    asked = {
+        "first": lambda x: x[:, 0],
+        "pair": lambda x: x[:, :2],
+        "sign": lambda x: x.sum(axis=1) > 0,
+        "m": "abs_magnetization",
+    }
+    chain = sample(TORUS, beta=0.4, n_draws=9, n_chains=3, rng=1, observables=asked)
+    states = chain.states.astype(float)
+    assert np.array_equal(chain.observables["magnetization"], states.sum(axis=-1))
+    assert np.array_equal(chain.observables["first"], states[..., 0])
+    assert np.array_equal(chain.observables["pair"], states[..., :2])
+    assert np.array_equal(chain.observables["sign"], states.sum(axis=-1) > 0)
+    assert np.array_equal(chain.observables["m"], np.abs(states.sum(axis=-1)))
+
+
+def test_an_observable_that_changes_its_argument_does_not_change_the_chain():
+    def vandal(x):
+        x[:] = 1
+        return x[:, 0]
+
+    arguments = {"beta": 0.4, "n_draws": 20, "rng": 1}
+    spoilt = sample(TORUS, observables={"v": vandal}, **arguments)
+    assert np.array_equal(spoilt.states, sample(TORUS, **arguments).states)
+
+
+def test_starts():
+    ordered = sample(
+        TORUS, Wolff(), beta=50.0, n_chains=2, n_draws=1, burn_in=0, start="ordered", rng=1
+    )
+    assert ordered.energy.tolist() == [[-32.0], [-32.0]]
+    given = np.ones((2, 16), int)
+    given[1] = -1
+    chain = sample(TORUS, beta=50.0, n_chains=2, n_draws=1, burn_in=0, start=given, rng=1)
+    assert np.array_equal(chain.states[:, 0], given)
+    one = sample(TORUS, beta=50.0, n_chains=3, n_draws=1, burn_in=0, start=-np.ones(16), rng=1)
+    assert (one.states == -1).all()
+    assert (given == [[1] * 16, [-1] * 16]).all()
+
+
+# --- continuing -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "sampler"),
+    [(TORUS, HeatBath()), (TORUS, SwendsenWang()), (RBM, BlockGibbs()), (WELL, MALA())],
+    ids=str,
+)
+@pytest.mark.parametrize("thin", [1, 3])
+def test_a_run_in_two_parts_is_the_run_in_one(model, sampler, thin):
+    arguments = {"beta": [0.4, 0.5, 0.4], "thin": thin}
+    whole = sample(model, sampler, n_draws=20, burn_in=40, rng=5, **arguments)
+    first = sample(model, sampler, n_draws=8, burn_in=40, rng=5, **arguments)
+    second = sample(model, first.sampler, n_draws=12, start=first.final, **arguments)
+    assert np.array_equal(np.concatenate([first.energy, second.energy], axis=1), whole.energy)
+    assert np.array_equal(second.final.x, whole.final.x)
+    assert second.final.sweep == whole.final.sweep
+
+
+@pytest.mark.parametrize(("model", "sampler"), [(TORUS, Wolff()), (WELL, MALA())], ids=str)
+def test_the_chains_at_one_beta_continue_as_they_would_in_company(model, sampler):
+    beta = [0.4, 0.6, 0.4]
+    chain = sample(model, sampler, beta=beta, n_draws=10, burn_in=40, rng=5)
+    part = chain.at(0.4)
+    assert part.n_chains == 2
+    assert np.array_equal(part.states, chain.states[[0, 2]])
+    whole = sample(model, chain.sampler, beta=beta, n_draws=10, start=chain.final)
+    alone = sample(model, part.sampler, beta=0.4, n_draws=10, start=part.final)
+    assert np.array_equal(alone.states, whole.states[[0, 2]])
+
+
+def test_at_an_unknown_beta():
+    chain = sample(TORUS, temperature=[2.0, 3.0], n_draws=5, rng=1)
+    assert chain.at(1 / 3.0).n_chains == 1
+    with pytest.raises(InvalidInput, match=r"No chain ran at beta=0\.7; there are"):
+        chain.at(0.7)
+
+
+@pytest.mark.parametrize(("model", "sampler"), [(TORUS, HeatBath()), (WELL, MALA())], ids=str)
+@pytest.mark.parametrize("stop", [1, 7])
+def test_an_interrupt_returns_what_is_done_and_continues_bit_for_bit(model, sampler, stop):
+    arguments = {"beta": 0.4, "n_chains": 2, "thin": 2}
+    whole = sample(model, sampler, n_draws=12, burn_in=25, rng=9, **arguments)
+    calls = 0
+
+    def interrupting(x):
+        nonlocal calls
+        calls += 1
+        if calls == stop + 2:  # once for the start, once per draw
+            raise KeyboardInterrupt
+        return x[:, 0]
+
+    first = sample(
+        model, sampler, n_draws=12, burn_in=25, rng=9, observables={"o": interrupting}, **arguments
+    )
+    assert first.interrupted
+    assert first.n_draws == stop
+    assert np.array_equal(first.energy, whole.energy[:, :stop])
+    assert all(v.shape[:2] == (2, stop) for v in (*first.observables.values(), first.states))
+    rest = sample(model, first.sampler, n_draws=12 - stop, start=first.final, **arguments)
+    assert np.array_equal(rest.states, whole.states[:, stop:])
+
+
+def test_an_interrupt_before_the_first_draw_stops():
+    def interrupting(x, calls=[]):  # noqa: B006 - counts across calls on purpose
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return x[:, 0]
+
+    with pytest.raises(KeyboardInterrupt):
+        sample(TORUS, beta=0.4, n_draws=5, rng=1, observables={"o": interrupting})
+
+
+# --- estimates ------------------------------------------------------------------------------------
+
+
+def test_estimates_need_one_beta():
+    chain = sample(TORUS, SwendsenWang(), beta=[0.2, 0.3], n_draws=500, rng=1)
+    for name in ("energy", "energy_per_site", "specific_heat", "binder", "magnetization"):
+        with pytest.raises(InvalidInput, match=r"2 different betas.*chain\.at\(beta\)"):
+            chain.estimate(name)
+        assert np.isfinite(chain.at(0.2).estimate(name).value)
+
+
+def test_estimates_of_unknown_and_vector_observables():
+    chain = sample(TORUS, beta=0.2, n_draws=300, rng=1, observables={"pair": lambda x: x[:, :2]})
+    with pytest.raises(InvalidInput, match=r"'heat' is unknown\. There are .*specific_heat"):
+        chain.estimate("heat")
+    with pytest.raises(InvalidInput, match="no scalar series"):
+        chain.estimate("pair")
+    assert chain.estimate("energy").value == pytest.approx(chain.energy.mean())
+
+
+def test_a_short_chain_says_so_and_carries_its_estimate():
+    chain = sample(TORUS, beta=0.5, n_chains=1, n_draws=30, burn_in=50, rng=1)
+    with pytest.raises(ShortChain) as info:
+        chain.estimate("energy")
+    assert info.value.partial is not None
+    assert np.isfinite(chain.estimate("energy", on_short="accept").value)
+
+
+def test_arviz_sees_the_series():
+    chain = sample(TORUS, beta=0.2, n_chains=2, n_draws=60, rng=1)
+    data = chain.to_arviz()
+    assert data.posterior["energy"].shape == (2, 60)
+    assert np.array_equal(data.posterior["magnetization"], chain.observables["magnetization"])
+
+
+# --- warnings -------------------------------------------------------------------------------------
+
+
+def test_chains_that_disagree_are_reported():
+    start = np.ones((4, 256), int)
+    start[2:].reshape(2, 16, 16)[:, ::2] = -1  # stripes, which heat bath does not leave at T = 0.1
+    start[2:].reshape(2, 16, 16)[:, :8] = 1
+    start[2:].reshape(2, 16, 16)[:, 8:] = -1
+    with pytest.warns(EquilibrationWarning, match="disagree"):
+        sample(
+            Ising(lattices.square(16)),
+            beta=0.8,
+            n_chains=4,
+            n_draws=100,
+            burn_in=0,
+            start=start,
+            rng=1,
+        )
+
+
+def test_langevin_moves_that_are_never_accepted_are_reported():
+    with pytest.warns(EquilibrationWarning, match="never moved"):
+        sample(WELL, MALA(1e4, adapt=False), beta=1.0, n_chains=2, n_draws=60, burn_in=0, rng=1)
+
+
+def test_equilibrium_is_silent():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sample(TORUS, SwendsenWang(), beta=0.4, n_draws=500, rng=1)
+        sample(TORUS, beta=20.0, n_draws=60, start="ordered", rng=1)  # the ground state is still
+
+
+def test_the_warm_up_finds_the_step_of_each_chain():
+    chain = sample(WELL, MALA(5.0), beta=[0.5, 2.0, 8.0], n_draws=300, burn_in=600, rng=1)
+    steps = chain.sampler.step_size
+    assert len(steps) == 3
+    assert steps[0] > steps[1] > steps[2]
+    assert not chain.sampler.adapt
+    assert np.abs(chain.info["acceptance"].mean(axis=1) - 0.574).max() < 0.15
+    fixed = sample(WELL, MALA(0.1, adapt=False), beta=1.0, n_draws=5, burn_in=50, rng=1)
+    assert fixed.sampler.step_size == 0.1
+
+
+def test_steps_are_plain_numbers_however_they_are_given():
+    assert MALA(np.float32(0.5)).step_size == 0.5
+    assert MALA([0.1, 0.2]) == MALA((0.1, 0.2)) == MALA(np.array([0.1, 0.2]))
+
+
+# --- saving ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "sampler"),
+    [(TORUS, Metropolis("checkerboard")), (RBM, BlockGibbs()), (WELL, MALA())],
+    ids=str,
+)
+@pytest.mark.parametrize("keep_states", [True, False])
+def test_a_saved_chain_is_the_same_chain_and_continues(tmp_path, model, sampler, keep_states):
+    if isinstance(sampler, Metropolis):
+        model = Ising(lattices.square(4), field=0.1)
+    arguments = {"beta": [0.4, 0.5], "thin": 2}
+    chain = sample(model, sampler, n_draws=6, rng=2, keep_states=keep_states, **arguments)
+    chain.save(tmp_path / "run.zarr")
+    loaded = Chain.load(tmp_path / "run.zarr")
+    if keep_states:
+        assert same(loaded, chain)
+    assert loaded.provenance == chain.provenance
+    assert os.listdir(tmp_path) == ["run.zarr"]
+    one = sample(model, chain.sampler, n_draws=4, start=chain.final, **arguments)
+    two = sample(model, loaded.sampler, n_draws=4, start=loaded.final, **arguments)
+    assert same(one, two)
+
+
+def test_a_store_is_never_overwritten(tmp_path):
+    chain = sample(TORUS, beta=0.4, n_draws=3, rng=2)
+    chain.save(tmp_path / "run.zarr")
+    with pytest.raises(StoreError, match="exists"):
+        chain.save(tmp_path / "run.zarr")
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    (tmp_path / "file").write_text("")
+    chain = sample(TORUS, beta=0.4, n_draws=3, rng=2)
+    with pytest.raises(StoreError, match="cannot be written"):
+        chain.save(tmp_path / "file" / "run.zarr")
+
+
+def test_foreign_and_missing_stores(tmp_path):
+    import zarr
+
+    with pytest.raises(StoreError, match="not a readable zarr store"):
+        Chain.load(tmp_path / "nothing.zarr")
+    zarr.open_group(tmp_path / "foreign.zarr", mode="w").attrs["format"] = "something else"
+    with pytest.raises(StoreError, match="no saved chain: its format is 'something else'"):
+        Chain.load(tmp_path / "foreign.zarr")
+    (tmp_path / "text.zarr").write_text("hello")
+    with pytest.raises(StoreError):
+        Chain.load(tmp_path / "text.zarr")
+
+
+@pytest.mark.parametrize("damage", ["remove", "truncate", "flip"])
+def test_every_file_of_a_store_is_missed_or_checked(tmp_path, damage):
+    """Whatever file is damaged, the chain is either loaded as it was, or not at all."""
+    chain = sample(TORUS, beta=0.4, n_draws=3, n_chains=2, rng=2)
+    chain.save(tmp_path / "run.zarr")
+    files = sorted(f for f in (tmp_path / "run.zarr").rglob("*") if f.is_file())
+    refused = 0
+    for file in files:
+        content = file.read_bytes()
+        if damage == "remove":
+            file.unlink()
+        elif damage == "truncate":
+            file.write_bytes(content[: len(content) // 2])
+        else:
+            middle = len(content) // 2
+            file.write_bytes(
+                content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+            )
+        try:
+            assert same(Chain.load(tmp_path / "run.zarr"), chain)
+        except StoreError:
+            refused += 1
+        file.write_bytes(content)
+    assert refused >= len(files) // 2
+    assert same(Chain.load(tmp_path / "run.zarr"), chain)
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+NOTHING = {"n_draws": 10**12, "rng": 1}  # so many draws that any work would not end
+
+BAD = {
+    "negative temperature": (RING, {"temperature": -1.0}, "temperatures are positive"),
+    "zero temperature": (RING, {"temperature": 0.0}, "temperatures are positive"),
+    "negative beta": (RING, {"beta": [0.1, -0.2]}, "temperatures are positive"),
+    "infinite beta": (RING, {"beta": np.inf}, "temperatures are positive and finite"),
+    "nan temperature": (RING, {"temperature": np.nan}, "temperatures are positive"),
+    "tiny temperature": (RING, {"temperature": 1e-310}, "overflows"),
+    "both": (RING, {"beta": 1.0, "temperature": 1.0}, "both was given"),
+    "neither": (RING, {}, "neither was given"),
+    "text": (RING, {"beta": "cold"}, "is not a number"),
+    "no betas": (RING, {"beta": []}, "shape"),
+    "beta table": (RING, {"beta": [[1.0]]}, "shape"),
+    "betas and chains": (RING, {"beta": [0.1, 0.2], "n_chains": 3}, "2 entries for 3 chains"),
+    "no chains": (RING, {"beta": 1.0, "n_chains": 0}, "n_chains=0"),
+    "half a chain": (RING, {"beta": 1.0, "n_chains": 1.5}, "n_chains=1.5"),
+    "no draws": (RING, {"beta": 1.0, "n_draws": 0}, "n_draws=0"),
+    "true draws": (RING, {"beta": 1.0, "n_draws": True}, "n_draws=True"),
+    "no thinning": (RING, {"beta": 1.0, "thin": 0}, "thin=0"),
+    "negative burn-in": (RING, {"beta": 1.0, "burn_in": -1}, "burn_in=-1"),
+    "device": (RING, {"beta": 1.0, "device": "tpu"}, "must be 'cpu' or 'cuda'"),
+    "device of a sampler": (
+        RING,
+        {"beta": 1.0, "sampler": Wolff(), "device": "cuda"},
+        "does not run on 'cuda', only on cpu",
+    ),
+    "a class": (RING, {"beta": 1.0, "sampler": Wolff}, r"is no sampler.*e\.g\. HeatBath\(\)"),
+    "no seed": (RING, {"beta": 1.0, "rng": None}, "There is no default seed"),
+    "float seed": (RING, {"beta": 1.0, "rng": 1.5}, "neither an int"),
+    "negative seed": (RING, {"beta": 1.0, "rng": -1}, "negative"),
+    "start": (RING, {"beta": 1.0, "start": "cold"}, "'random', 'ordered'"),
+    "start shape": (RING, {"beta": 1.0, "start": np.ones((3, 6))}, r"\(4, 6\) is needed"),
+    "start size": (RING, {"beta": 1.0, "start": np.ones(5)}, "6 sites"),
+    "start values": (RING, {"beta": 1.0, "start": np.zeros(6)}, "values of Spins"),
+    "built-in observable": (
+        RING,
+        {"beta": 1.0, "observables": {"m": "magnetisation"}},
+        "'magnetisation' is unknown. Built in: magnetization",
+    ),
+    "observable number": (RING, {"beta": 1.0, "observables": {"m": 3}}, "give a function"),
+    "observable energy": (RING, {"beta": 1.0, "observables": {"energy": len}}, "another name"),
+    "observable slash": (RING, {"beta": 1.0, "observables": {"a/b": len}}, "without a slash"),
+    "observable shape": (
+        RING,
+        {"beta": 1.0, "observables": {"m": lambda x: x.sum()}, "n_draws": 10},
+        "one entry per chain",
+    ),
+    "wolff on a frustrated ring": (
+        Ising(lattices.chain(5), -1.0),
+        {"beta": 1.0, "sampler": Wolff()},
+        "5 of 5 are negative",
+    ),
+    "wolff in a field": (
+        Ising(lattices.chain(5), field=0.1),
+        {"beta": 1.0, "sampler": Wolff()},
+        "largest |h| = 0.1",
+    ),
+    "checkerboard metropolis on a ring": (
+        RING,
+        {"beta": 1.0, "sampler": Metropolis("checkerboard")},
+        "not ergodic on a ring",
+    ),
+    "checkerboard metropolis on a ring by another name": (
+        Ising(lattices.square(1, 6, ("open", "periodic"))),
+        {"beta": 1.0, "sampler": Metropolis("checkerboard")},
+        "not ergodic on a ring",
+    ),
+    "checkerboard metropolis on a small torus": (
+        TORUS,
+        {"beta": 1.0, "sampler": Metropolis("checkerboard")},
+        "even numbers of bonds",
+    ),
+    "checkerboard metropolis at beta = 0": (
+        Ising(lattices.square(8)),
+        {"beta": [1.0, 0.0], "sampler": Metropolis("checkerboard"), "n_draws": 10},
+        "accepts every move at beta = 0",
+    ),
+    "checkerboard metropolis without a lattice": (
+        RBM.joint(),
+        {"beta": 1.0, "sampler": Metropolis("checkerboard")},
+        "needs a lattice",
+    ),
+    "steps of another run": (
+        WELL,
+        {"beta": 1.0, "sampler": MALA((0.1, 0.2, 0.3)), "n_draws": 10},
+        "3 entries for 4 chains",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_before_any_work(name):
+    model, arguments, message = BAD[name]
+    with pytest.raises(InvalidInput, match=message):
+        sample(model, **(NOTHING | arguments))
+
+
+@pytest.mark.parametrize(
+    ("model", "sampler"),
+    [(RBM, HeatBath()), (TORUS, BlockGibbs()), (WELL, Wolff()), (TORUS, MALA())],
+    ids=str,
+)
+def test_samplers_name_the_capability_that_is_missing(model, sampler):
+    with pytest.raises(MissingCapability, match=f"{type(sampler).__name__} needs the capability"):
+        sample(model, sampler, beta=1.0, **NOTHING)
+
+
+@pytest.mark.parametrize("step", [0.0, -1.0, np.nan, np.inf, (), (0.1, -0.1), [[0.1]]])
+def test_steps_that_cannot_work(step):
+    with pytest.raises(InvalidInput, match="step_size"):
+        MALA(step)
+
+
+def test_an_unknown_order_of_metropolis():
+    with pytest.raises(InvalidInput, match="'random' or 'checkerboard'"):
+        Metropolis("sequential")
+
+
+def test_a_final_state_carries_its_stream():
+    final = sample(RING, beta=1.0, n_draws=2, rng=1).final
+    with pytest.raises(InvalidInput, match=r"rng= together with start=chain\.final"):
+        sample(RING, beta=1.0, start=final, **NOTHING)
+    with pytest.raises(InvalidInput, match="n_chains=3, but start= holds 4 chains"):
+        sample(RING, beta=1.0, start=final, n_chains=3, n_draws=2)
+    with pytest.raises(InvalidInput, match="8 sites"):
+        sample(Ising(lattices.chain(8)), beta=1.0, start=final, n_draws=2)
+    with pytest.raises(InvalidInput, match="leave the stream"):
+        sample(RING, beta=1.0, start=final._replace(sweep=2**40 - 5), n_draws=10)
+    assert isinstance(final, State)
+
+
+def test_progress_is_shown_on_demand_and_silent_in_a_pipe(capsys):
+    quiet = sample(RING, beta=1.0, n_draws=5, rng=1)
+    assert capsys.readouterr() == ("", "")
+    assert np.array_equal(
+        sample(RING, beta=1.0, n_draws=5, rng=1, progress=True).states, quiet.states
+    )

@@ -1,0 +1,202 @@
+"""The report: verdicts.json and one HTML page with its figures inside, nothing to load from elsewhere."""
+
+import base64
+import html
+import json
+import math
+from pathlib import Path
+
+from statmech_ml.errors import StoreError
+from statmech_ml.statistics.estimate import with_error
+
+from . import figures
+from .check import Measurement, Verdict
+from .curves import Curve, Figures
+from .runner import Outcome
+
+TITLES = {
+    "energy_per_site": "Energy",
+    "specific_heat": "Specific heat",
+    "abs_magnetization": "Magnetisation |m|",
+    "susceptibility": "Susceptibility",
+}
+
+
+def write_report(outcome: Outcome, drawn: Figures, folder: Path) -> Path:
+    """Write verdicts.json and index.html into `folder` (made if need be); returns the page's path.
+
+    Raises StoreError when the folder cannot be written.
+    """
+    page = folder / "index.html"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(outcome.to_json(), indent=1, allow_nan=False)
+        (folder / "verdicts.json").write_text(text + "\n")
+        page.write_text(render(outcome, drawn))
+    except OSError as error:
+        raise StoreError(
+            f"The report cannot be written to {folder}: {error}. Choose another --report."
+        ) from error
+    return page
+
+
+def render(outcome: Outcome, drawn: Figures) -> str:
+    """The page as a string."""
+    total, passed = len(outcome.verdicts), sum(v.passed for v in outcome.verdicts)
+    mutants = [m for v in outcome.verdicts for m in v.mutants]
+    z = [m.z for v in outcome.verdicts for m in v.measurements if not m.is_identity]
+    facts = [
+        ("verdict", "all passed" if outcome.passed else f"{total - passed} failed"),
+        ("checks", f"{passed} of {total} passed"),
+        ("mutants", f"{sum(m.rejected for m in mutants)} of {len(mutants)} rejected"),
+        ("measurements", f"{len(z)} statistical"),
+        ("tier", outcome.tier),
+        ("seed", str(outcome.seed)),
+        ("time", f"{outcome.seconds:.0f} s"),
+    ]
+    cards = "".join(
+        f'<div class="card"><span>{html.escape(k)}</span><b>{html.escape(v)}</b></div>'
+        for k, v in facts
+    )
+    versions = ", ".join(f"{html.escape(k)} {html.escape(v)}" for k, v in outcome.versions.items())
+    large = [curve for curve in drawn.curves if curve.lattice == drawn.curves[0].lattice]
+    small = [curve for curve in drawn.curves if curve.lattice != drawn.curves[0].lattice]
+    state = "good" if outcome.passed else "bad"
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>statmech-ml validation: {facts[0][1]}</title><style>{_CSS}</style></head><body><main>
+<header class="{state}"><h1>statmech-ml validation</h1>
+<p>{html.escape(outcome.started)} &middot; {versions}</p><div class="cards">{cards}</div></header>
+
+<h2>Lattice {html.escape(large[0].lattice)}</h2>
+<p>Points come from {html.escape(drawn.origin)}; error bars are one standard error. Energy and specific heat
+lie on the exact curves of this lattice, with deviations in standard errors below. |m| and the susceptibility
+have no closed form at this size: dashed curves belong to the <em>infinite</em> lattice, from which a finite one must
+depart near T<sub>c</sub>.</p>
+<div class="grid">{"".join(_curve(curve) for curve in large)}</div>
+<figure class="wide"><img alt="spin configurations below, at and above the critical temperature"
+src="{_image(figures.draw_snapshots(drawn.snapshots))}"><figcaption>{_captions(drawn)}</figcaption></figure>
+
+<h2>Lattice {html.escape(small[0].lattice)}, exact at finite size</h2>
+<p>Sampled by this run. The distribution of M follows from the transfer matrix, so |m| and the susceptibility
+have exact curves of their own.</p>
+<div class="grid">{"".join(_curve(curve) for curve in small)}</div>
+
+<h2>Verdicts</h2>
+<p>A statistical check passes when every |z| stays below its bound: 4 for a single z, more for n of them
+(Bonferroni), so that chance exceeds it once in 16,000 runs. A run outside is repeated once with a fresh seed
+and four times the draws. Identities hold within a tolerance of rounding. A mutant is the same
+measurement with one mistake made on purpose; a check that does not reject all of its mutants fails.
+The rows open.</p>
+{"".join(_verdict(verdict) for verdict in outcome.verdicts)}
+
+<h2>All z-scores together</h2>
+<figure class="wide"><img alt="histogram of the absolute z-scores with the half-normal law"
+src="{_image(figures.draw_z_scores(z))}"><figcaption>{_share(z)}</figcaption></figure>
+</main></body></html>
+"""
+
+
+def _curve(curve: Curve) -> str:
+    title = f"{TITLES[curve.name]}, {curve.lattice}"
+    rows = []
+    for T, estimate, exact, deviation in zip(
+        curve.temperature, curve.estimates, curve.exact, curve.residuals(), strict=True
+    ):
+        shown = "no fluctuation" if estimate is None else str(estimate)
+        known = "" if math.isnan(exact) else f"{exact:.6g}"
+        off = "" if curve.infinite or math.isnan(deviation) else f"{deviation:+.2f}"
+        rows.append(f"<tr><td>{T:.6g}<td>{shown}<td>{known}<td>{off}</tr>")
+    head = "infinite lattice" if curve.infinite else "exact"
+    return f"""<figure><h3>{html.escape(title)}</h3>
+<img alt="{html.escape(title)} against temperature" src="{_image(figures.draw_curve(curve))}">
+<figcaption><details><summary>the numbers</summary><table class="data"><thead>
+<tr><th>T<th>sampled<th>{head}<th>deviation / &sigma;</tr></thead><tbody>{"".join(rows)}</tbody></table>
+</details></figcaption></figure>"""
+
+
+def _verdict(verdict: Verdict) -> str:
+    mark, word = ("&#10003;", "pass") if verdict.passed else ("&#10007;", "FAIL")
+    rejected = f"{sum(m.rejected for m in verdict.mutants)}/{len(verdict.mutants)}"
+    if verdict.worst is None:
+        score = "broken"
+    elif verdict.is_identity:
+        score = f"{abs(verdict.z):.2g} of the tolerance"
+    else:
+        score = f"|z| {abs(verdict.z):.2f} &lt; {verdict.bound:.2f}"
+        if abs(verdict.z) >= verdict.bound:
+            score = f"|z| {abs(verdict.z):.2f} &ge; {verdict.bound:.2f}"
+    notes = [f"seed {verdict.seed}", f"{verdict.n:,} draws", f"{verdict.seconds:.1f} s", verdict.tier]
+    if verdict.false_alarm:
+        notes.append(f"false alarms: 1 in {1 / verdict.false_alarm:,.0f}")
+    if verdict.repeated:
+        notes.append("decided by the second run")
+    lines = "".join(_measurement(m) for m in verdict.measurements)
+    mutants = "".join(
+        f"<li>{'rejected' if m.rejected else '<b>SURVIVED</b>'} ({_size(m.z)}): {html.escape(m.name)}"
+        + (f" <code>{html.escape(m.error)}</code>" if m.error else "")
+        for m in verdict.mutants
+    )
+    warned = "".join(f"<p>warned: {html.escape(text)}</p>" for text in verdict.warnings)
+    error = f"<pre>{html.escape(verdict.error)}</pre>" if verdict.error else ""
+    return f"""<details class="check {"good" if verdict.passed else "bad"}"><summary>
+<span class="mark">{mark} {word}</span><code>{html.escape(verdict.name)}</code>
+<span class="score">{score}</span><span class="mutants">{rejected} mutants</span>
+<span class="claim">{html.escape(verdict.claim)}</span></summary>
+{error}{warned}<p class="notes">{" &middot; ".join(notes)}</p>
+<table class="data"><thead><tr><th>measured<th>value<th>exact<th>z</tr></thead><tbody>{lines}</tbody></table>
+<p>Mutants:</p><ul>{mutants}</ul></details>"""
+
+
+def _measurement(m: Measurement) -> str:
+    value = f"{m.value:.10g}" if m.is_identity else with_error(m.value, m.error)
+    size = f"{abs(m.z):.2g} tol" if m.is_identity else f"{m.z:+.2f}"
+    return f"<tr><td>{html.escape(m.name)}<td>{value}<td>{m.exact:.10g}<td>{size}</tr>"
+
+
+def _size(z: float) -> str:
+    return f"{abs(z):.3g}" if abs(z) < 1e4 else f"{abs(z):.0e}"
+
+
+def _captions(drawn: Figures) -> str:
+    return "; ".join(f"T = {T:.6g}: m = {spins.mean():+.4f}" for T, spins in drawn.snapshots)
+
+
+def _share(z: list[float]) -> str:
+    counts = [sum(abs(value) > limit for value in z) for limit in (1, 2, 3)]
+    expected = [2 * len(z) * 0.5 * math.erfc(limit / math.sqrt(2)) for limit in (1, 2, 3)]
+    return "; ".join(
+        f"|z| &gt; {limit}: {count} ({chance:.1f} expected)"
+        for limit, count, chance in zip((1, 2, 3), counts, expected, strict=True)
+    )
+
+
+def _image(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+_CSS = """
+:root{--ink:#1d2730;--soft:#5f6b76;--line:#dfe4e8;--blue:#0072B2;--orange:#D55E00}
+*{box-sizing:border-box}body{margin:0;background:#f6f7f8;color:var(--ink);
+font:15px/1.5 system-ui,"Segoe UI",Helvetica,Arial,sans-serif}main{max-width:1180px;margin:0 auto;padding:24px}
+header{background:#fff;border:1px solid var(--line);border-top:5px solid var(--blue);padding:18px 22px}
+header.bad{border-top-color:var(--orange)}h1{margin:0;font-size:25px}header p{color:var(--soft);font-size:13px;margin:4px 0 14px}
+h2{margin:34px 0 6px;font-size:19px}h3{margin:0 0 4px;font-size:14px;font-weight:600}p{max-width:82ch}
+.cards{display:flex;flex-wrap:wrap;gap:10px}.card{border:1px solid var(--line);padding:6px 14px;min-width:96px}
+.card span{display:block;font-size:12px;color:var(--soft)}.card b{font-size:16px}
+.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(430px,1fr));gap:16px}
+figure{margin:0;background:#fff;border:1px solid var(--line);padding:14px}figure.wide{margin-top:16px}
+figure img{width:100%;height:auto;display:block}figure.wide img{max-width:980px;margin:0 auto}
+figcaption{font-size:13px;color:var(--soft)}summary{cursor:pointer}
+table.data{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;margin:8px 0}
+.data th{text-align:left;font-weight:600;border-bottom:1px solid var(--line);padding:2px 18px 2px 0}
+.data td{padding:1px 18px 1px 0}
+.check{background:#fff;border:1px solid var(--line);border-left:5px solid var(--blue);margin:6px 0;padding:8px 14px}
+.check.bad{border-left-color:var(--orange)}
+.check summary{display:grid;grid-template-columns:72px minmax(240px,2fr) 160px 100px;gap:2px 14px;align-items:baseline}
+.check summary::marker{content:""}.claim{grid-column:2/-1;color:var(--soft);font-size:13.5px}
+.mark{font-weight:600;color:var(--blue)}.bad .mark{color:var(--orange)}.score,.mutants{font-size:13.5px}
+code{font-size:13.5px}.notes{color:var(--soft);font-size:13px}pre{overflow:auto;font-size:12px}
+@media(max-width:720px){.check summary{grid-template-columns:1fr}.claim{grid-column:1}.grid{grid-template-columns:1fr}}
+"""
