@@ -54,7 +54,8 @@ def starts(spec: Spec, seed: int) -> np.ndarray:
     model = spec.model()
     space: Any = model.space
     x = space.random(seed, np.arange(spec.n_chains, dtype=np.uint32))
-    x[::2] = np.where(spec.graph().colours == 0, 1, -1) if is_staggered(spec) else 1
+    up = -1 if spec.field < 0 else 1  # against the field, "ordered" would be metastable
+    x[::2] = np.where(spec.graph().colours == 0, 1, -1) if is_staggered(spec) else up
     return x
 
 

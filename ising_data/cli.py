@@ -65,15 +65,22 @@ Store = Annotated[Path, typer.Argument(metavar="STORE", help="A dataset, e.g. is
     "--out triangular.zarr"
 )
 def generate(
-    size: Annotated[str, typer.Option(help="Side in cells, or sides: 32, 24x48, 8x8x8.")],
+    *,
+    lattice: Annotated[
+        LatticeName,
+        typer.Option(metavar="NAME", help="chain, square, triangular, honeycomb or cubic."),
+    ] = LatticeName.square,
+    size: Annotated[str, typer.Option(metavar="SIDES", help="Cells: 32, 24x48, 8x8x8.")],
     temperatures: Annotated[
         str,
-        typer.Option(help="start:stop:step with both ends, or values, or both: 1.6:3.2:0.1,2.269."),
+        typer.Option(
+            metavar="RANGES",
+            help="start:stop:step with both ends, or values, or both: 1.6:3.2:0.1,2.269.",
+        ),
     ],
     samples: Annotated[int, typer.Option(help="Configurations per temperature.")],
     seed: Annotated[int, typer.Option(help="The same seed makes the same bytes.")],
     out: Annotated[Path, typer.Option(help="Directory to write; it appears when complete.")],
-    lattice: Annotated[LatticeName, typer.Option(help="Lattice.")] = LatticeName.square,
     coupling: Annotated[float, typer.Option(help="J, positive for ferromagnets.")] = 1.0,
     field: Annotated[float, typer.Option(help="h, in the units of J.")] = 0.0,
     boundary: Annotated[
@@ -86,19 +93,27 @@ def generate(
     sampler: Annotated[
         SamplerName | None,
         typer.Option(
-            help="Default: swendsen-wang, or heat-bath where clusters cannot be flipped freely.",
+            metavar="NAME",
+            help="swendsen-wang, wolff, heat-bath or metropolis. Default: swendsen-wang, or "
+            "heat-bath where clusters cannot be flipped freely.",
             show_default=False,
         ),
     ] = None,
     spacing: Annotated[
         int | None,
         typer.Option(
-            help="Sweeps between configurations. Default: by sampler.", show_default=False
+            help="Sweeps between configurations. Default: 10; 20 for local updates; for wolff one "
+            "cluster per 8 sites.",
+            show_default=False,
         ),
     ] = None,
     burn_in: Annotated[
         int | None,
-        typer.Option(help="Sweeps discarded first. Default: by sampler.", show_default=False),
+        typer.Option(
+            help="Sweeps discarded first. Default: 20 spacings; local updates also at least 1000 "
+            "and 2 L^2.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Sample a dataset into a Zarr store, or continue where an interrupted run stopped.
@@ -130,11 +145,12 @@ def generate(
         dataset = run(spec, out)
     for warning in caught:
         if issubclass(warning.category, EquilibrationWarning):
-            _errors().print(f"[yellow]Warning:[/] {warning.message}", highlight=False)
+            _errors().print(f"[yellow]Warning:[/] {_plain(warning.message)}", highlight=False)
     what = "is complete already" if existed else "is complete"
     _output().print(
         f"{out} {what}: {len(spec.temperatures)} temperatures x {spec.samples} configurations, "
         f"checksum {str(dataset.attributes['checksum'])[:12]}.",
+        markup=False,
         highlight=False,
         soft_wrap=True,
     )
@@ -179,7 +195,7 @@ def verify(store: Store) -> None:
         if report.source:
             console.print(f"Exact values: {report.source}.", highlight=False)
         verdict = "[green]verified[/]" if report.passed else "[bold red]NOT verified[/]"
-        console.print(f"{store}: {verdict}", highlight=False, soft_wrap=True)
+        console.print(f"{_plain(store)}: {verdict}", highlight=False, soft_wrap=True)
     if not report.passed:
         raise typer.Exit(1)
 
@@ -200,7 +216,7 @@ def export(
         from .export import export as run
 
         written = run(store, to.value, out)
-        _output().print(f"{written} is written.", highlight=False, soft_wrap=True)
+        _output().print(f"{written} is written.", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -216,10 +232,10 @@ def _one_message() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def _plain(error: Exception) -> str:
+def _plain(text: object) -> str:
     from rich.markup import escape
 
-    return escape(str(error))
+    return escape(str(text))
 
 
 def _sides(text: str) -> tuple[int, ...]:

@@ -449,3 +449,39 @@ def _colour(neighbours, colours):
         while used[c] == site:
             c += 1
         colours[site] = c
+
+
+def frustrated(neighbours: np.ndarray, signs: np.ndarray) -> bool:
+    """Whether no choice of s_i = +-1 gives every bond s_i s_j = sign.
+
+    Both arrays have the shape (n_sites, max_degree); signs are int8, 0 for bonds that do not count.
+    """
+    return bool(_frustrated(neighbours, signs, np.zeros(len(neighbours), np.int8)))
+
+
+@kernel
+def _frustrated(neighbours, signs, gauge):
+    """`frustrated`, with the spins that were found in `gauge`, which comes in as zeros."""
+    n, width = neighbours.shape
+    stack = np.empty(n, np.int64)
+    for root in range(n):
+        if gauge[root] != 0:
+            continue
+        gauge[root] = 1
+        stack[0] = root
+        top = 1
+        while top > 0:
+            top -= 1
+            i = stack[top]
+            for k in range(width):
+                j = neighbours[i, k]
+                if j < 0 or signs[i, k] == 0:
+                    continue
+                wanted = gauge[i] * signs[i, k]
+                if gauge[j] == 0:
+                    gauge[j] = wanted
+                    stack[top] = j
+                    top += 1
+                elif gauge[j] != wanted:
+                    return True
+    return False

@@ -150,7 +150,7 @@ class Model:
     def reduced_energy(self, x: Any, beta: Any) -> np.ndarray:
         """The reduced energy at beta, float64; beta and the batch broadcast against each other."""
         x, beta = self.space.check(x), np.asarray(beta, np.float64)
-        batch = np.broadcast_shapes(x.shape[:-1], beta.shape)
+        batch = common_shape(x.shape[:-1], beta)
         flat = np.ascontiguousarray(np.broadcast_to(x, (*batch, x.shape[-1])))
         betas = np.ascontiguousarray(np.broadcast_to(beta, batch))
         out = np.empty(betas.size)
@@ -196,6 +196,17 @@ def _energies(model, x, out):
 def _reduced_energies(model, x, beta, out):
     for i in range(x.shape[0]):
         out[i] = reduced_energy(model, x[i], beta[i])
+
+
+def common_shape(batch: tuple[int, ...], beta: np.ndarray) -> tuple[int, ...]:
+    """The shape to which a batch of configurations and beta broadcast, or InvalidInput."""
+    try:
+        return np.broadcast_shapes(batch, beta.shape)
+    except ValueError as error:
+        raise InvalidInput(
+            f"beta has shape {beta.shape} for a batch of shape {batch}. Give one number, or an "
+            "array that broadcasts against the batch."
+        ) from error
 
 
 def require(model: Any, needed: str, sampler: str, instead: str) -> None:

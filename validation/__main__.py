@@ -22,8 +22,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(
         prog="python -m validation",
-        description="Check samplers, exact results, error bars, partition functions and datasets against "
-        "analytic answers. Exit status 1 when a check fails.",
+        description="Check samplers, exact results, error bars, partition functions and datasets "
+        "against analytic answers. Exit status 1 when a check fails.",
     )
     p.add_argument(
         "--tier", choices=("fast", "full"), default="fast",
@@ -56,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         checks = select(all_checks(given.dataset), given.tier, given.only)
         if given.list:
             for check in checks:
-                console.print(f"[bold]{check.name}[/] ({check.tier}): {check.claim}", highlight=False)
+                console.print(
+                    f"[bold]{check.name}[/] ({check.tier}): {check.claim}", highlight=False
+                )
             return 0
         outcome = _run(checks, given.tier, seed, notes)
         console.print(table(outcome))
@@ -82,7 +84,9 @@ def select(checks: Sequence[Check], tier: str, only: str | None) -> list[Check]:
     found = [check for check in of_tier if only in check.name or fnmatch(check.name, only)]
     if not found:
         names = "\n  ".join(check.name for check in of_tier)
-        parser().error(f"--only {only!r} matches no check of the {tier} tier. There are:\n  {names}")
+        parser().error(
+            f"--only {only!r} matches no check of the {tier} tier. There are:\n  {names}"
+        )
     return found
 
 
@@ -91,7 +95,12 @@ def _run(checks: Sequence[Check], tier: str, seed: int, notes: Console) -> Outco
         return run_checks(checks, tier=tier, seed=seed)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=notes, transient=True) as bar:
         task = bar.add_task("starting", total=len(checks), completed=-1)
 
@@ -122,8 +131,8 @@ def table(outcome: Outcome) -> Table:
     passed = sum(v.passed for v in outcome.verdicts)
     mutants = [m.rejected for v in outcome.verdicts for m in v.mutants]
     shown.caption = (
-        f"{passed} of {len(outcome.verdicts)} checks passed, {sum(mutants)} of {len(mutants)} mutants "
-        f"rejected, {outcome.seconds:.0f} s"
+        f"{passed} of {len(outcome.verdicts)} checks passed, {sum(mutants)} of {len(mutants)} "
+        f"mutants rejected, {outcome.seconds:.0f} s"
     )
     return shown
 

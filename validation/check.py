@@ -1,16 +1,16 @@
 """What a check is, and when it passes.
 
-A check runs one piece of the library and returns measurements, each beside the exact answer. There are
-two kinds:
+A check runs one piece of the library and returns measurements, each beside the exact answer. There
+are two kinds:
 
     statistical   z = (value - exact) / error; all |z| of a run stay below a bound
     identity      |value - exact| <= tolerance, with a tolerance of rounding errors
 
-The bound of a single z is 4, which chance exceeds once in 16,000 runs (`ALPHA`). A run of n z-scores is
-judged by Bonferroni's bound, which keeps that rate for the run as a whole (Holm's procedure accepts
-the same runs: its first step is Bonferroni's). A run outside the bounds is repeated once, with a fresh seed
-and four times the draws: a bias doubles its z, chance does not repeat, and the false-alarm rate of the
-check is ALPHA squared.
+The bound of a single z is 4, which chance exceeds once in 16,000 runs (`ALPHA`). A run of n
+z-scores is judged by Bonferroni's bound, which keeps that rate for the run as a whole (Holm's
+procedure accepts the same runs: its first step is Bonferroni's). A run outside the bounds is
+repeated once, with a fresh seed and four times the draws: a bias doubles its z, chance does not
+repeat, and the false-alarm rate of the check is ALPHA squared.
 
 A check without power shows nothing, so every check carries mutants: the same measurements with one
 mistake made on purpose. A mutant that stays within the bounds fails its check.
@@ -38,7 +38,9 @@ Tier = Literal["fast", "full"]
 
 @dataclass(frozen=True)
 class Measurement:
-    """One number beside its exact answer; made by `against`, `by_p_value`, `calibration`, `identity`.
+    """One number beside its exact answer.
+
+    Made by `against`, `by_p_value`, `calibration` and `identity`.
 
     Attributes
     ----------
@@ -63,19 +65,22 @@ class Measurement:
     is_identity: bool = False
 
 
-def against(name: str, estimate: Estimate, exact: float) -> Measurement:
+def against(name: str, estimate: Estimate, exact: Any) -> Measurement:
     """An `Estimate` beside the exact value."""
+    exact = float(exact)
     z = estimate.z(exact)
-    return Measurement(name, estimate.value, float(exact), estimate.stderr, estimate.n, z)
+    return Measurement(name, estimate.value, exact, estimate.stderr, estimate.n, z)
 
 
-def by_p_value(name: str, p: float, n: int, value: float, exact: float, error: float) -> Measurement:
+def by_p_value(
+    name: str, p: float, n: int, value: float, exact: float, error: float
+) -> Measurement:
     """A test that ends in a p-value; z is the normal deviate exceeded on two sides as rarely."""
     z = float(stats.norm.isf(max(p, _TINY) / 2.0))
     return Measurement(name, float(value), float(exact), float(error), n, z)
 
 
-def identity(name: str, value: float, exact: float, tolerance: float, n: int = 1) -> Measurement:
+def identity(name: str, value: Any, exact: Any, tolerance: Any, n: int = 1) -> Measurement:
     """Two ways to the same number, equal up to rounding."""
     value, exact = float(value), float(exact)
     return Measurement(name, value, exact, tolerance, n, (value - exact) / tolerance, True)
@@ -84,8 +89,8 @@ def identity(name: str, value: float, exact: float, tolerance: float, n: int = 1
 def calibration(name: str, z: Any) -> list[Measurement]:
     """Mean 0 and standard deviation 1 of independent z-scores: unbiased values, honest errors.
 
-    Under normal z the mean has the error 1/sqrt(n) and the sum of squares is chi-square with n degrees of
-    freedom; the deviation of the standard deviation is quoted as its normal deviate.
+    Under normal z the mean has the error 1/sqrt(n) and the sum of squares is chi-square with n
+    degrees of freedom; the deviation of the standard deviation is quoted as its normal deviate.
     """
     z = np.asarray(z, np.float64)
     n = z.size
@@ -132,7 +137,8 @@ class Check:
     tier : "fast" or "full"
         The full tier includes the fast one.
     repeatable : bool
-        False where the draws are given and no second run can be made; the false-alarm rate is then ALPHA.
+        False where the draws are given and no second run can be made; the false-alarm rate is then
+        ALPHA.
     """
 
     name: str
@@ -145,8 +151,8 @@ class Check:
     def __post_init__(self) -> None:
         if not self.mutants:
             raise InvalidInput(
-                f"The check {self.name!r} has no mutants, so nothing shows that it can fail. Add at least one "
-                "mistake that it must reject."
+                f"The check {self.name!r} has no mutants, so nothing shows that it can fail. Add "
+                "at least one mistake that it must reject."
             )
         if self.tier not in ("fast", "full"):
             raise InvalidInput(f"tier={self.tier!r} of {self.name!r} must be 'fast' or 'full'.")
@@ -247,6 +253,6 @@ def judge(measurements: Sequence[Measurement]) -> Judgement:
 
 
 def derive_seed(seed: int, label: str) -> int:
-    """A 32-bit seed that depends on `seed` and on a name, so checks stay independent of each other."""
+    """A 32-bit seed from `seed` and a name, so checks stay independent of each other."""
     entropy = np.random.SeedSequence([seed, zlib.crc32(label.encode())])
     return int(entropy.generate_state(1)[0])

@@ -1,15 +1,16 @@
 """What the report draws: estimates against temperature, exact curves beside them, and snapshots.
 
-Two lattices. A large one, from a dataset or sampled here, has Kaufman's energy and specific heat; its |m| and
-susceptibility are set against the infinite lattice. On a small one (6 x 8) all four are known
-exactly at finite size, the last two by transfer matrix.
+Two lattices. A large one, from a dataset or sampled here, has Kaufman's energy and specific heat;
+its |m| and susceptibility are set against the infinite lattice. On a small one (6 x 8) all four are
+known exactly at finite size, the last two by transfer matrix.
 
 Above T_c the fluctuation <M^2> - <|M|>^2 of a large lattice, whose M is Gaussian, is 1 - 2/pi times
 <M^2>; the asymptotic susceptibility is drawn with that factor. Amplitudes and critical exponent:
 
     chi / beta ~ C_+- |1 - T_c / T|^(-7/4),   C_+ = 0.9625817323,  C_- = 0.0255369745
 
-T. T. Wu, B. M. McCoy, C. A. Tracy, E. Barouch, Phys. Rev. B 13, 316 (1976), doi:10.1103/PhysRevB.13.316.
+T. T. Wu, B. M. McCoy, C. A. Tracy, E. Barouch, Phys. Rev. B 13, 316 (1976),
+doi:10.1103/PhysRevB.13.316.
 """
 
 import math
@@ -38,8 +39,9 @@ _C_PLUS, _C_MINUS = 0.9625817323, 0.0255369745
 class Curve:
     """One quantity at several temperatures, with its exact answer and a curve to draw.
 
-    `exact` (temperature,) and the curve belong to the same finite lattice, except where `infinite` is
-    set: then they belong to the infinite lattice, and the residuals show finite size, not errors.
+    `exact` (temperature,) and the curve belong to the same finite lattice, except where `infinite`
+    is set: then they belong to the infinite lattice, and the residuals show finite size, not
+    errors.
     """
 
     name: str
@@ -83,13 +85,15 @@ class _Series:
 
 
 def collect(seed: int, dataset: Path | None) -> Figures:
-    """Curves and snapshots, from the dataset where its lattice has exact answers, else sampled here."""
+    """Curves and snapshots, from the dataset where its lattice has exact answers, else sampled
+    here.
+    """
     small = _sample(_SMALL, np.linspace(1.4, 4.0, 14), 2000, derive_seed(seed, "small lattice"))[0]
     found = None if dataset is None else _from_dataset(dataset)
     if found is None:
         T = np.array([1.6, 1.8, 2.0, 2.1, 2.2, 2.269185, 2.3, 2.4, 2.6, 2.8, 3.0, 3.2])
         found = _sample((32, 32), T, 150, derive_seed(seed, "large lattice"))
-        origin = "sampled by this run: Swendsen-Wang, 12 temperatures, 8 chains of 150 draws each"
+        origin = "Swendsen-Wang in this run, 12 temperatures, 8 chains of 150 draws each"
         if dataset is not None:
             origin += f" ({dataset.name} is not a ferromagnet on a square torus without a field)"
     else:
@@ -103,8 +107,9 @@ def _sample(
 ) -> tuple[_Series, tuple[tuple[float, np.ndarray], ...]]:
     n_chains = 8
     chain = sample(
-        Ising(lattices.square(*shape)), SwendsenWang(), temperature=np.repeat(temperature, n_chains),
-        n_draws=n_draws, thin=2, burn_in=60, rng=seed, keep_states=False, progress=False,
+        Ising(lattices.square(*shape)), SwendsenWang(),
+        temperature=np.repeat(temperature, n_chains), n_draws=n_draws, thin=2, burn_in=60,
+        rng=seed, keep_states=False, progress=False,
     )  # fmt: skip
     grid = (len(temperature), n_chains, n_draws)
     M = chain.observables["magnetization"].reshape(grid)
@@ -185,7 +190,17 @@ def _large_curves(series: _Series) -> list[Curve]:
 
             source = f"Kaufman 1949, exact for {lattice}"
         curves.append(
-            Curve(name, lattice, T, _estimates(series, name), exact(T), fine, exact(fine), source, infinite)
+            Curve(
+                name,
+                lattice,
+                T,
+                _estimates(series, name),
+                exact(T),
+                fine,
+                exact(fine),
+                source,
+                infinite,
+            )
         )
     return curves
 
@@ -217,6 +232,8 @@ def _asymptotic(J: float) -> Any:
         amplitude = np.where(t > T_c, (1.0 - 2.0 / math.pi) * _C_PLUS, _C_MINUS)
         distance = np.abs(1.0 - T_c / t)
         # Within 1% of T_c the asymptote diverges and leaves the figure.
-        return np.where(distance < 0.01, np.nan, amplitude * np.maximum(distance, 1e-9) ** -1.75 / t)
+        return np.where(
+            distance < 0.01, np.nan, amplitude * np.maximum(distance, 1e-9) ** -1.75 / t
+        )
 
     return chi

@@ -1,7 +1,8 @@
 """Drawing: curves with residuals, snapshots, and the distribution of all z-scores, as SVG.
 
-Figures are made without pyplot, so nothing global changes; matplotlib is imported when something is drawn.
-Colours are Okabe and Ito's, which the colour-blind tell apart, and each also differs in shape.
+Figures are made without pyplot, so nothing global changes; matplotlib is imported when something is
+drawn. Colours are Okabe and Ito's, which the colour-blind tell apart, and each also differs in
+shape.
 """
 
 import io
@@ -24,7 +25,9 @@ T_C = 2.0 / math.log(1.0 + math.sqrt(2.0))
 
 
 def draw_curve(curve: Curve, critical_temperature: float = T_C) -> str:
-    """Points with error bars on the exact curve; below them, where exact, the residuals in sigma."""
+    """Points with error bars on the exact curve; below them, where exact, the residuals in
+    sigma.
+    """
     figure = _figure(5.6, 4.3)
     if curve.infinite:
         top, bottom = figure.subplots(1, 1), None
@@ -39,7 +42,7 @@ def draw_curve(curve: Curve, critical_temperature: float = T_C) -> str:
     style = "--" if curve.infinite else "-"
     top.plot(curve.fine, curve.line, style, color=BLUE, lw=1.4, label=curve.source)
     top.errorbar(
-        [t for t, _ in shown], values, errors, fmt="o", ms=4, color=ORANGE, ecolor=ORANGE, capsize=2.5,
+        [t for t, _ in shown], values, errors, fmt="o", ms=4, color=ORANGE, capsize=2.5,
         elinewidth=1.2, mfc="white", mew=1.2, label=f"sampled, {curve.lattice}",
     )  # fmt: skip
     top.axvline(critical_temperature, color=GREY, lw=0.8, ls=":")
@@ -47,7 +50,7 @@ def draw_curve(curve: Curve, critical_temperature: float = T_C) -> str:
     if curve.name == "susceptibility" and curve.infinite:
         top.set_yscale("log")
         top.set_ylim(0.5 * values.min(), 4.0 * values.max())
-    top.legend(frameon=False, fontsize=8.5)
+    top.legend(frameon=False, fontsize=8.5, loc="best")
     lowest = bottom or top
     if bottom is not None:
         residuals = curve.residuals()
@@ -85,7 +88,9 @@ def draw_snapshots(snapshots: Sequence[tuple[float, np.ndarray]]) -> str:
 
 
 def draw_z_scores(z: Sequence[float]) -> str:
-    """Histogram of |z| of all statistical measurements on the half-normal law, which it should follow."""
+    """Histogram of |z| of all statistical measurements on the half-normal law, which it should
+    follow.
+    """
     figure = _figure(7.4, 3.6)
     axes = figure.subplots()
     size = np.abs(np.asarray(z, np.float64))
@@ -93,7 +98,9 @@ def draw_z_scores(z: Sequence[float]) -> str:
     counts, _ = np.histogram(size, edges)
     middle = 0.5 * (edges[1:] + edges[:-1])
     expected = len(size) * np.diff([math.erf(e / math.sqrt(2.0)) for e in edges])
-    axes.bar(middle, counts, width=0.44, color=ORANGE, alpha=0.85, label=f"{len(size)} measurements")
+    axes.bar(
+        middle, counts, width=0.44, color=ORANGE, alpha=0.85, label=f"{len(size)} measurements"
+    )
     axes.plot(middle, expected, "o-", color=BLUE, ms=4, lw=1.4, label="expected of unit normals")
     axes.axvline(4.0, color=GREY, lw=0.9, ls=":")
     axes.annotate(

@@ -1,23 +1,39 @@
 """Visited states against the exact distribution: Pearson's chi-square with pooled cells.
 
-States with an expected count below 10 are pooled, rarest first, so that the chi-square law holds. Draws must be
-independent: one final state of each of many chains.
+States with an expected count below 10 are pooled, rarest first, so that the chi-square law holds.
+Draws must be independent: one final state of each of many chains.
 """
+
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from statmech_ml import sample
 from statmech_ml.errors import InvalidInput
+from statmech_ml.samplers import Sampler
 
 from .check import Measurement, by_p_value
 
 MIN_EXPECTED = 10.0
 
 
+def final_states(
+    model: Any, sampler: Sampler, *, beta: float, n_chains: int, sweeps: int, seed: int
+) -> np.ndarray:
+    """Independent draws (n_chains, size): where chains from random starts are after `sweeps`."""
+    chain = sample(
+        model, sampler, beta=beta, n_chains=n_chains, n_draws=1, burn_in=sweeps, rng=seed,
+        keep_states=False, progress=False,
+    )  # fmt: skip
+    return chain.final.x
+
+
 def frequencies(name: str, cells: np.ndarray, probability: np.ndarray) -> Measurement:
     """How far the counts of `cells` (indices, one per independent draw) lie from `probability`.
 
-    The measurement shows chi-square per degree of freedom, which is 1 +- sqrt(2 / dof) for a right sampler.
+    The measurement shows chi-square per degree of freedom, which is 1 +- sqrt(2 / dof) for a right
+    sampler.
     """
     counts = np.bincount(cells.ravel(), minlength=len(probability)).astype(np.float64)
     if len(counts) > len(probability):

@@ -1,4 +1,6 @@
-"""The report: verdicts.json and one HTML page with its figures inside, nothing to load from elsewhere."""
+"""The report: verdicts.json and one HTML page with its figures inside, nothing to load from
+elsewhere.
+"""
 
 import base64
 import html
@@ -62,33 +64,40 @@ def render(outcome: Outcome, drawn: Figures) -> str:
     large = [curve for curve in drawn.curves if curve.lattice == drawn.curves[0].lattice]
     small = [curve for curve in drawn.curves if curve.lattice != drawn.curves[0].lattice]
     state = "good" if outcome.passed else "bad"
+    snapshots = _image(figures.draw_snapshots(drawn.snapshots))
+    css = Path(__file__).with_name("report.css").read_text()
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>statmech-ml validation: {facts[0][1]}</title><style>{_CSS}</style></head><body><main>
+<title>statmech-ml validation: {facts[0][1]}</title><style>{css}</style></head><body><main>
 <header class="{state}"><h1>statmech-ml validation</h1>
 <p>{html.escape(outcome.started)} &middot; {versions}</p><div class="cards">{cards}</div></header>
 
 <h2>Lattice {html.escape(large[0].lattice)}</h2>
-<p>Points come from {html.escape(drawn.origin)}; error bars are one standard error. Energy and specific heat
-lie on the exact curves of this lattice, with deviations in standard errors below. |m| and the susceptibility
-have no closed form at this size: dashed curves belong to the <em>infinite</em> lattice, from which a finite one must
-depart near T<sub>c</sub>.</p>
+<p>Points come from {html.escape(drawn.origin)}; error bars are one standard error. Energy and
+specific heat lie on the exact curves of this lattice, with deviations in standard errors below. |m|
+and the susceptibility have no closed form at this size: dashed curves belong to the
+<em>infinite</em> lattice, from which a finite one must depart near T<sub>c</sub>. The
+susceptibility's is the leading term near T<sub>c</sub>,
+&beta; C<sub>&plusmn;</sub> |1 &minus; T<sub>c</sub>/T|<sup>&minus;7/4</sup>, above T<sub>c</sub>
+times 1 &minus; 2/&pi;, the share of &lang;M&sup2;&rang; that is left when &lang;|M|&rang;&sup2; is
+subtracted from a Gaussian M; further away, corrections of order |1 &minus; T<sub>c</sub>/T|
+show.</p>
 <div class="grid">{"".join(_curve(curve) for curve in large)}</div>
 <figure class="wide"><img alt="spin configurations below, at and above the critical temperature"
-src="{_image(figures.draw_snapshots(drawn.snapshots))}"><figcaption>{_captions(drawn)}</figcaption></figure>
+src="{snapshots}"><figcaption>{_captions(drawn)}</figcaption></figure>
 
 <h2>Lattice {html.escape(small[0].lattice)}, exact at finite size</h2>
-<p>Sampled by this run. The distribution of M follows from the transfer matrix, so |m| and the susceptibility
-have exact curves of their own.</p>
+<p>Sampled by this run. The distribution of M follows from the transfer matrix, so |m| and the
+susceptibility have exact curves of their own.</p>
 <div class="grid">{"".join(_curve(curve) for curve in small)}</div>
 
 <h2>Verdicts</h2>
-<p>A statistical check passes when every |z| stays below its bound: 4 for a single z, more for n of them
-(Bonferroni), so that chance exceeds it once in 16,000 runs. A run outside is repeated once with a fresh seed
-and four times the draws. Identities hold within a tolerance of rounding. A mutant is the same
-measurement with one mistake made on purpose; a check that does not reject all of its mutants fails.
-The rows open.</p>
+<p>A statistical check passes when every |z| stays below its bound: 4 for a single z, more for n of
+them (Bonferroni), so that chance exceeds it once in 16,000 runs. A run outside is repeated once
+with a fresh seed and four times the draws. Identities hold within a tolerance of rounding. A mutant
+is the same measurement with one mistake made on purpose; a check that does not reject all of its
+mutants fails. The rows open.</p>
 {"".join(_verdict(verdict) for verdict in outcome.verdicts)}
 
 <h2>All z-scores together</h2>
@@ -112,7 +121,8 @@ def _curve(curve: Curve) -> str:
     return f"""<figure><h3>{html.escape(title)}</h3>
 <img alt="{html.escape(title)} against temperature" src="{_image(figures.draw_curve(curve))}">
 <figcaption><details><summary>the numbers</summary><table class="data"><thead>
-<tr><th>T<th>sampled<th>{head}<th>deviation / &sigma;</tr></thead><tbody>{"".join(rows)}</tbody></table>
+<tr><th>T<th>sampled<th>{head}<th>deviation / &sigma;</tr></thead>
+<tbody>{"".join(rows)}</tbody></table>
 </details></figcaption></figure>"""
 
 
@@ -127,25 +137,32 @@ def _verdict(verdict: Verdict) -> str:
         score = f"|z| {abs(verdict.z):.2f} &lt; {verdict.bound:.2f}"
         if abs(verdict.z) >= verdict.bound:
             score = f"|z| {abs(verdict.z):.2f} &ge; {verdict.bound:.2f}"
-    notes = [f"seed {verdict.seed}", f"{verdict.n:,} draws", f"{verdict.seconds:.1f} s", verdict.tier]
+    notes = [
+        f"seed {verdict.seed}",
+        f"{verdict.n:,} draws",
+        f"{verdict.seconds:.1f} s",
+        verdict.tier,
+    ]
     if verdict.false_alarm:
         notes.append(f"false alarms: 1 in {1 / verdict.false_alarm:,.0f}")
     if verdict.repeated:
         notes.append("decided by the second run")
     lines = "".join(_measurement(m) for m in verdict.measurements)
     mutants = "".join(
-        f"<li>{'rejected' if m.rejected else '<b>SURVIVED</b>'} ({_size(m.z)}): {html.escape(m.name)}"
-        + (f" <code>{html.escape(m.error)}</code>" if m.error else "")
+        f"<li>{'rejected' if m.rejected else '<b>SURVIVED</b>'} ({_size(m.z)}): "
+        f"{html.escape(m.name)}" + (f" <code>{html.escape(m.error)}</code>" if m.error else "")
         for m in verdict.mutants
     )
     warned = "".join(f"<p>warned: {html.escape(text)}</p>" for text in verdict.warnings)
     error = f"<pre>{html.escape(verdict.error)}</pre>" if verdict.error else ""
-    return f"""<details class="check {"good" if verdict.passed else "bad"}"><summary>
+    state = "good" if verdict.passed else "bad"
+    return f"""<details class="check {state}"><summary>
 <span class="mark">{mark} {word}</span><code>{html.escape(verdict.name)}</code>
 <span class="score">{score}</span><span class="mutants">{rejected} mutants</span>
 <span class="claim">{html.escape(verdict.claim)}</span></summary>
 {error}{warned}<p class="notes">{" &middot; ".join(notes)}</p>
-<table class="data"><thead><tr><th>measured<th>value<th>exact<th>z</tr></thead><tbody>{lines}</tbody></table>
+<table class="data"><thead><tr><th>measured<th>value<th>exact<th>z</tr></thead>
+<tbody>{lines}</tbody></table>
 <p>Mutants:</p><ul>{mutants}</ul></details>"""
 
 
@@ -174,29 +191,3 @@ def _share(z: list[float]) -> str:
 
 def _image(svg: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-
-_CSS = """
-:root{--ink:#1d2730;--soft:#5f6b76;--line:#dfe4e8;--blue:#0072B2;--orange:#D55E00}
-*{box-sizing:border-box}body{margin:0;background:#f6f7f8;color:var(--ink);
-font:15px/1.5 system-ui,"Segoe UI",Helvetica,Arial,sans-serif}main{max-width:1180px;margin:0 auto;padding:24px}
-header{background:#fff;border:1px solid var(--line);border-top:5px solid var(--blue);padding:18px 22px}
-header.bad{border-top-color:var(--orange)}h1{margin:0;font-size:25px}header p{color:var(--soft);font-size:13px;margin:4px 0 14px}
-h2{margin:34px 0 6px;font-size:19px}h3{margin:0 0 4px;font-size:14px;font-weight:600}p{max-width:82ch}
-.cards{display:flex;flex-wrap:wrap;gap:10px}.card{border:1px solid var(--line);padding:6px 14px;min-width:96px}
-.card span{display:block;font-size:12px;color:var(--soft)}.card b{font-size:16px}
-.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(430px,1fr));gap:16px}
-figure{margin:0;background:#fff;border:1px solid var(--line);padding:14px}figure.wide{margin-top:16px}
-figure img{width:100%;height:auto;display:block}figure.wide img{max-width:980px;margin:0 auto}
-figcaption{font-size:13px;color:var(--soft)}summary{cursor:pointer}
-table.data{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;margin:8px 0}
-.data th{text-align:left;font-weight:600;border-bottom:1px solid var(--line);padding:2px 18px 2px 0}
-.data td{padding:1px 18px 1px 0}
-.check{background:#fff;border:1px solid var(--line);border-left:5px solid var(--blue);margin:6px 0;padding:8px 14px}
-.check.bad{border-left-color:var(--orange)}
-.check summary{display:grid;grid-template-columns:72px minmax(240px,2fr) 160px 100px;gap:2px 14px;align-items:baseline}
-.check summary::marker{content:""}.claim{grid-column:2/-1;color:var(--soft);font-size:13.5px}
-.mark{font-weight:600;color:var(--blue)}.bad .mark{color:var(--orange)}.score,.mutants{font-size:13.5px}
-code{font-size:13.5px}.notes{color:var(--soft);font-size:13px}pre{overflow:auto;font-size:12px}
-@media(max-width:720px){.check summary{grid-template-columns:1fr}.claim{grid-column:1}.grid{grid-template-columns:1fr}}
-"""

@@ -1,4 +1,6 @@
-"""Runs checks: each with its own seed, a second run where the first leaves the bounds, then its mutants."""
+"""Runs checks: each with its own seed, a second run where the first leaves the bounds, then its
+mutants.
+"""
 
 import platform
 import time
@@ -76,7 +78,8 @@ def run_checks(
 def run_check(check: Check, seed: int) -> Verdict:
     """Measure, repeat if need be, and try every mutant.
 
-    A check that raises has failed. Mutants see the seed of the check: the same draws, and one mistake.
+    A check that raises has failed. Mutants see the seed of the check: the same draws, and one
+    mistake.
     """
     begin = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
@@ -126,8 +129,8 @@ def versions() -> dict[str, str]:
 def _try_mutant(mutant: Mutant, seed: int) -> MutantVerdict:
     try:
         first = _judged(mutant.run, seed, 1)
-        # Beyond twice the bound (chance: 1e-15) a second run with four times the draws is a foregone
-        # conclusion, and it would cost most of the running time.
+        # Beyond twice the bound (chance: 1e-15) a second run with four times the draws is a
+        # foregone conclusion, and it would cost most of the running time.
         if first.accepted or first.worst.is_identity or _is_far(first.worst, first.bound):
             return MutantVerdict(mutant.name, not first.accepted, first.worst.z)
         second = _judged(mutant.run, derive_seed(seed, "second run"), RETRY_SCALE)

@@ -14,9 +14,9 @@ import numpy as np
 
 from .._jit import kernel
 from ..errors import InvalidInput
-from ..lattices import Graph, Lattice
+from ..lattices import Graph, Lattice, frustrated
 from ..spaces import Spins
-from ..systems import Model
+from ..systems import Model, common_shape
 
 # Up to here an integer sum over neighbours indexes a table of thresholds; a wider one costs more to
 # build per temperature than it saves.
@@ -203,8 +203,10 @@ class Ising(Model):
         return (-self.coupling * bonds - self.field * spins).reshape(x.shape[:-1])
 
     def reduced_energy(self, x: Any, beta: Any) -> np.ndarray:
-        """beta * E(s), float64, (*batch,)."""
-        return np.asarray(beta, np.float64) * self.energy(x)
+        """beta * E(s), float64; beta and the batch broadcast against each other."""
+        energy, beta = np.asarray(self.energy(x)), np.asarray(beta, np.float64)
+        common_shape(energy.shape, beta)
+        return np.asarray(beta * energy)
 
     @cached_property
     def cluster_obstacle(self) -> str | None:
@@ -221,7 +223,7 @@ class Ising(Model):
         signs = np.where(couplings < 0, -1, 1).astype(np.int8)
         bond = self.lattice.neighbour_bonds
         table = np.append(np.where(couplings == 0, 0, signs), 0)[bond].astype(np.int8)
-        if not _frustrated(self.lattice.neighbours, table, np.zeros(self.space.size, np.int8)):
+        if not frustrated(self.lattice.neighbours, table):
             return None
         negative = int((couplings < 0).sum())
         return (
@@ -301,31 +303,3 @@ def _torus_sums(x, bonds, spins):
             pairs += row
         bonds[b] = pairs
         spins[b] = total
-
-
-@kernel
-def _frustrated(neighbours, signs, gauge):
-    """Whether no gauge makes every bond ferromagnetic; `gauge`, the signs, comes in as zeros."""
-    n, width = neighbours.shape
-    stack = np.empty(n, np.int64)
-    for root in range(n):
-        if gauge[root] != 0:
-            continue
-        gauge[root] = 1
-        stack[0] = root
-        top = 1
-        while top > 0:
-            top -= 1
-            i = stack[top]
-            for k in range(width):
-                j = neighbours[i, k]
-                if j < 0 or signs[i, k] == 0:
-                    continue
-                wanted = gauge[i] * signs[i, k]
-                if gauge[j] == 0:
-                    gauge[j] = wanted
-                    stack[top] = j
-                    top += 1
-                elif gauge[j] != wanted:
-                    return True
-    return False

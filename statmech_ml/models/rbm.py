@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import InvalidInput
 from ..spaces import Bits
-from ..systems import Model
+from ..systems import Model, common_shape
 
 
 class JointRBM(NamedTuple):
@@ -114,9 +114,10 @@ class BernoulliRBM(Model):
         return self.free_energy(v)
 
     def reduced_energy(self, v: Any, beta: Any) -> np.ndarray:
-        """F_beta(v), float64, (*batch,); beta broadcasts against the batch."""
+        """F_beta(v), float64; beta and the batch broadcast against each other."""
         v = self.space.check(v, "v").astype(np.float64)
         beta = np.asarray(beta, np.float64)
+        common_shape(v.shape[:-1], beta)
         logits = self.hidden_logits(v, beta)
         return np.asarray(-beta * (v @ self.visible_bias) - np.logaddexp(0.0, logits).sum(axis=-1))
 

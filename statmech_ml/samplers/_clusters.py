@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 
 from .. import _rng
+from .._jit import kernel
 from ..errors import InvalidInput
+from ..lattices import frustrated
 from ..spaces import Spins
-from ..systems import EnergyModel, require
+from ..systems import EnergyModel, link, require
 
 
 def check_clusterable(model: EnergyModel, sampler: str) -> None:
@@ -18,9 +20,54 @@ def check_clusterable(model: EnergyModel, sampler: str) -> None:
             f"{sampler} flips spins in {{-1, +1}}, but the states of {model!r} are "
             f"{type(model.space).__name__}. Use HeatBath or Metropolis."
         )
-    obstacle = getattr(model, "cluster_obstacle", None)
+    if hasattr(model, "cluster_obstacle"):
+        obstacle = model.cluster_obstacle
+    else:
+        obstacle = obstacle_of_links(model)
     if obstacle:
         raise InvalidInput(f"{sampler} {obstacle}")
+
+
+def obstacle_of_links(model: Any) -> str | None:
+    """Why clusters of a model that says nothing itself do not flip freely, found by trying.
+
+    The energy must be a constant minus the energies of the satisfied links, here in 32 states that
+    include opposite ones (a field shows), and some state must satisfy all links.
+    """
+    x = model.space.random(0, np.arange(16, dtype=np.uint32))
+    x = np.concatenate([x, -x])
+    signs = np.zeros(model.arrays.neighbours.shape, np.int8)
+    satisfied = np.zeros(len(x))
+    _read_links(model.arrays, x, signs, satisfied)
+    total = model.energy(x) + satisfied
+    if np.ptp(total) > 1e-9 * max(1.0, np.abs(total).max()):
+        return (
+            "needs an energy that is a constant minus the energies of the satisfied links, but "
+            f"{model!r} differs from that by {np.ptp(total):g} between some states: a field, or a "
+            "link() that does not belong to energy(). Use HeatBath or Metropolis."
+        )
+    if frustrated(model.arrays.neighbours, signs):
+        return (
+            f"needs a state that satisfies all links, but {model!r} is frustrated: clusters would "
+            "span the system. Use HeatBath or Metropolis."
+        )
+    return None
+
+
+@kernel
+def _read_links(model, x, signs, satisfied):
+    """The sign s_i s_j that satisfies each bond, and the energy of the satisfied ones by state."""
+    neighbours, links = model.neighbours, model.links
+    for b in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            for k in range(neighbours.shape[1]):
+                j = neighbours[i, k]
+                if j >= 0:
+                    which = link(model, x[b], i, k, x[b, i])
+                    if which >= 0:
+                        satisfied[b] += 0.5 * links[which]  # every bond is seen from both ends
+                        if links[which] > 0.0:
+                            signs[i, k] = x[b, i] * x[b, j]
 
 
 def bond_limits(model: Any, beta: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ CASES = {
     "frustrated ring": Spec("chain", 9, (0.7, 2.0), samples=2000, seed=0, coupling=-1.0),
     "ring in a field": Spec("chain", 16, (0.8, 2.0), samples=2000, seed=0, field=0.4),
     "wolff": Spec("square", 8, (2.0, 2.4), samples=2000, seed=0, sampler="wolff"),
+    "cold ring in a field": Spec("chain", 16, (0.3, 0.5), samples=2000, seed=0, field=-0.4),
     "cold": Spec("square", 6, (0.5, 0.8, 1.0), samples=2000, seed=0),
 }
 
@@ -75,6 +76,28 @@ def test_reference_has_its_domain():
         assert reference(without) is None
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        Spec("chain", 6, (0.5, 1.0), samples=4, seed=1, coupling=J, field=h)
+        for J in (0.8, -0.8)
+        for h in (0.0, 0.3, -0.3, 2.0)
+    ]
+    + [Spec("chain", 5, (0.5, 1.0), samples=4, seed=1, coupling=-0.8, field=h) for h in (0.0, 2.0)]
+    + [Spec("square", (2, 4), (0.5, 1.0), samples=4, seed=1, coupling=J) for J in (1.2, -1.2)],
+    ids=lambda spec: f"{spec.lattice}{spec.size[0]}_{spec.coupling:g}_{spec.field:g}",
+)
+def test_probability_of_excitation_by_enumeration(spec):
+    model = spec.model()
+    energies = model.energy(model.space.from_index(np.arange(model.space.n_states)))
+    found = reference(spec)
+    assert found.ground == pytest.approx(energies.min())
+    for beta, excited in zip(1 / np.array(spec.temperatures), found.excited, strict=True):
+        weights = np.exp(-beta * (energies - energies.min()))
+        above = energies > energies.min() + 1e-9
+        assert excited == pytest.approx(weights[above].sum() / weights.sum(), rel=1e-9)
+
+
 def test_no_exact_result_is_no_failure(tmp_path):
     report = verify(
         generate(Spec("triangular", 4, (3.0, 4.0), samples=400, seed=1), tmp_path / "x.zarr").path
@@ -103,7 +126,7 @@ def test_bound_keeps_the_false_alarms_rare():
 
 @pytest.fixture
 def mutate(monkeypatch, tmp_path):
-    """mutate(spec, change): a dataset whose arrays went through `change` before they were stored."""
+    """mutate(spec, change): a dataset whose arrays went through `change` on their way."""
     real = GENERATE.sample_temperature
 
     def make(spec, change):

@@ -20,7 +20,9 @@ _TEMPERATURES = (1.9, 2.3, 3.0)
 
 @lru_cache(maxsize=2)
 def _generated(seed: int, samples: int) -> dict[str, Any]:
-    """A small dataset, through the disk: energies, magnetisations and spins (temperature, chain, draw)."""
+    """A small dataset, through the disk: energies, magnetisations and spins (temperature, chain,
+    draw).
+    """
     spec = ising_data.Spec(
         "square", _SIDES, _TEMPERATURES, samples=samples, seed=seed, n_chains=8, spacing=4
     )
@@ -66,7 +68,8 @@ def _round_trip(seed: int, scale: int, *, mistake: str = "") -> list[Measurement
 CHECKS = (
     Check(
         "datasets.round-trip",
-        "A dataset read back has labels that follow from its spins, and Kaufman's energy and specific heat.",
+        "A dataset read back has labels that follow from its spins, and Kaufman's energy and "
+        "specific heat.",
         _round_trip,
         (
             Mutant("labels of the next draw", partial(_round_trip, mistake="draws")),
@@ -121,7 +124,8 @@ def given(path: Path) -> Check:
         mutants.append(Mutant("temperatures in reverse order", partial(run, reverse=True)))
     return Check(
         "datasets.given",
-        f"{path.name}: checksums, labels, R-hat of ordered against random starts, stripes, exact u and c.",
+        f"{path.name}: checksums, labels, R-hat of ordered against random starts, stripes, exact "
+        "u and c.",
         run,
         tuple(mutants),
         repeatable=False,

@@ -1,4 +1,6 @@
-"""Exact results against each other and against published tables; rounding decides, not statistics."""
+"""Exact results against each other and against published tables; rounding decides, not
+statistics.
+"""
 
 import math
 from functools import partial
@@ -8,6 +10,7 @@ import numpy as np
 from statmech_ml import lattices
 from statmech_ml.exact import enumeration, kaufman, onsager, quadrature, rbm, ring
 from statmech_ml.models import BernoulliRBM, DoubleWell, Ising
+from statmech_ml.spaces import Bits
 from statmech_ml.statistics import Estimate
 from validation import torus
 from validation.check import Check, Measurement, Mutant, identity
@@ -122,7 +125,7 @@ def _onsager_limit(seed: int, scale: int, *, swap: bool = False) -> list[Measure
     beta = onsager.critical_beta()
     excess = [kaufman.log_z(L, L, beta) - L * L * onsager.log_z_per_site(beta) for L in (128, 256)]
     q, k = math.exp(-math.pi), np.arange(1, 40)
-    theta = 1 + 2 * (q ** k**2).sum(), 1 + 2 * ((-1.0) ** k * q ** k**2).sum()
+    theta = 1 + 2 * (q**k**2).sum(), 1 + 2 * ((-1.0) ** k * q**k**2).sum()
     theta2 = 2 * (q ** (k - 0.5) ** 2).sum()
     eta = q ** (1 / 12) * np.prod(1 - q ** (2 * k))
     constant = math.log((theta2 + sum(theta)) / (2 * eta))
@@ -165,7 +168,7 @@ def small_rbm() -> BernoulliRBM:
 
 def _rbm(seed: int, scale: int, *, times_beta: bool = False, sign: float = 1.0) -> list:
     model = small_rbm()
-    v = model.space.from_index(np.arange(32))
+    v = enumeration.states(Bits(5))
     h = ((np.arange(16)[:, None] >> np.arange(4)) & 1).astype(np.int8)
     joint = model.joint_energy(v[:, None, :], h[None, :, :])
     found = []
@@ -179,8 +182,14 @@ def _rbm(seed: int, scale: int, *, times_beta: bool = False, sign: float = 1.0) 
             identity(f"log Z, beta = {beta}", log_z, float(rbm.log_z(model, beta)), 1e-13 * 10)
         )
     both = float(enumeration.log_z(model.joint(), 0.6))
-    found.append(identity("log Z over (v, h), beta = 0.6", both, float(rbm.log_z(model, 0.6)), 1e-12))
+    found.append(
+        identity("log Z over (v, h), beta = 0.6", both, float(rbm.log_z(model, 0.6)), 1e-12)
+    )
     return found
+
+
+def _well_energy(well: DoubleWell, beta: float, x: np.ndarray) -> np.ndarray:
+    return well.reduced_energy(x[:, None], beta)
 
 
 def _quadrature(seed: int, scale: int, *, cut: float = 6.0, tilt: float = 0.35) -> list:
@@ -192,7 +201,7 @@ def _quadrature(seed: int, scale: int, *, cut: float = 6.0, tilt: float = 0.35) 
     for beta in (0.5, 1.0, 3.0):
         log_f = -beta * reference.energy(x[:, None])
         exact = math.log(float(np.exp(log_f).sum()) * (x[1] - x[0]))
-        log_z = quadrature.log_z(lambda t, b=beta: well.reduced_energy(t[:, None], b)).value
+        log_z = quadrature.log_z(partial(_well_energy, well, beta)).value
         found.append(identity(f"log Z of the double well, beta = {beta}", log_z, exact, 1e-10))
     return found
 
@@ -206,7 +215,8 @@ def _printing(seed: int, scale: int, *, half_width: float = 1.0) -> list[Measure
 CHECKS = (
     Check(
         "exact.kaufman-table",
-        "Energy, specific heat and entropy at T_c for L = 4 .. 64 (Kaufman 1949) meet the published digits.",
+        "Energy, specific heat and entropy at T_c for L = 4 .. 64 (Kaufman 1949) meet the "
+        "published digits.",
         _kaufman_table,
         (
             Mutant("1% off in temperature", partial(_kaufman_table, slip=1.01)),
@@ -215,13 +225,15 @@ CHECKS = (
     ),
     Check(
         "exact.critical-point",
-        "T_c = 2 J / log(1 + sqrt 2), u(T_c) = -sqrt 2 J (Onsager 1944); J scales energies, not heat capacities.",
+        "T_c = 2 J / log(1 + sqrt 2), u(T_c) = -sqrt 2 J (Onsager 1944); J scales energies, not "
+        "heat capacities.",
         _critical_point,
         (Mutant("J missing in an observable", partial(_critical_point, forget_coupling=True)),),
     ),
     Check(
         "exact.kaufman-enumeration",
-        "Kaufman's log Z, u and c equal the sum over all states, for Lx != Ly, a side of 2, and J < 0.",
+        "Kaufman's log Z, u and c equal the sum over all states, for Lx != Ly, a side of 2, and J "
+        "< 0.",
         _kaufman_by_enumeration,
         (
             Mutant("open boundary", partial(_kaufman_by_enumeration, boundary="open")),
@@ -233,25 +245,29 @@ CHECKS = (
     ),
     Check(
         "exact.density-of-states",
-        "The 4 x 4 torus has 2, 32, 64, 424, 1728, 6688, 13568, 20524 states at E = -32, -24, .., 0.",
+        "The 4 x 4 torus has 2, 32, 64, 424, 1728, 6688, 13568, 20524 states at E = -32, -24, .., "
+        "0.",
         _density_of_states,
         (Mutant("open boundary", partial(_density_of_states, boundary="open")),),
     ),
     Check(
         "exact.binder",
-        "U4 = 1 - <m^4> / 3 <m^2>^2 at T_c for L = 4, 6, 8 by transfer matrix meets the published digits.",
+        "U4 = 1 - <m^4> / 3 <m^2>^2 at T_c for L = 4, 6, 8 by transfer matrix meets the published "
+        "digits.",
         _binder_table,
         (Mutant("0.1% off in temperature", partial(_binder_table, slip=1.001)),),
     ),
     Check(
         "exact.onsager-limit",
-        "Kaufman -> Onsager as L grows; at T_c log Z - N f -> log[(th2 + th3 + th4) / 2 eta] (Ferdinand, Fisher 1969).",
+        "Kaufman -> Onsager as L grows; at T_c log Z - N f -> log[(th2 + th3 + th4) / 2 eta] "
+        "(Ferdinand, Fisher 1969).",
         _onsager_limit,
         (Mutant("beta and temperature swapped", partial(_onsager_limit, swap=True)),),
     ),
     Check(
         "exact.ring",
-        "u = -J (t + t^(L-1)) / (1 + t^L), t = tanh(beta J); in a field the transfer matrix equals enumeration.",
+        "u = -J (t + t^(L-1)) / (1 + t^L), t = tanh(beta J); in a field the transfer matrix "
+        "equals enumeration.",
         _ring,
         (
             Mutant("open chain", partial(_ring, open_chain=True)),
@@ -260,7 +276,8 @@ CHECKS = (
     ),
     Check(
         "exact.rbm",
-        "F_beta(v) = -log sum_h exp(-beta E(v, h)), and log Z is the same over v, over h and over both.",
+        "F_beta(v) = -log sum_h exp(-beta E(v, h)), and log Z is the same over v, over h and over "
+        "both.",
         _rbm,
         (
             Mutant("beta F_1(v) for F_beta(v)", partial(_rbm, times_beta=True)),

@@ -1,4 +1,6 @@
-"""Annealed importance sampling against exact log Z: its errors over many seeds, and its two bounds."""
+"""Annealed importance sampling against exact log Z: its errors over many seeds, and its two
+bounds.
+"""
 
 from collections.abc import Callable
 from functools import cache, lru_cache, partial
@@ -99,7 +101,8 @@ def _ais_check(
     run = partial(_calibration, system=system, levels=levels)
     return Check(
         f"partition.ais-{name}",
-        f"AIS from {claim}: over 80 seeds z of log Z has mean 0 and sd 1, and E[Zhat] = Z (Neal 2001).",
+        f"AIS from {claim}: over 80 seeds z of log Z has mean 0 and sd 1, and E[Zhat] = Z (Neal "
+        "2001).",
         run,
         (
             Mutant("mean of log w for log of mean w", partial(run, mistake="mean of log w")),
@@ -109,9 +112,9 @@ def _ais_check(
     )
 
 
-# Both ways from exact draws: E[log w] <= log Z <= E[reverse]. With perfect moves on a Gaussian shifted
-# by mu in K steps log w ~ N(-mu^2 / 2K, mu^2 / K), so both bounds are known: log Z -+ mu^2 / 2K. One step needs
-# no moves at all, and is exact.
+# Both ways from exact draws: E[log w] <= log Z <= E[reverse]. With perfect moves on a Gaussian
+# shifted by mu in K steps log w ~ N(-mu^2 / 2K, mu^2 / K), so both bounds are known: log Z -+ mu^2
+# / 2K. One step needs no moves at all, and is exact.
 
 
 def _gaussian_shift(seed: int, scale: int, *, swap: bool = False) -> list[Measurement]:
@@ -139,7 +142,11 @@ def _bounds(seed: int, scale: int, *, swap: bool = False) -> list[Measurement]:
     for system, levels in ((_ising, 12), (_weights, 3), (_rbm_tempering, 6)):
         path, exact, name = system()
         result = ais(
-            path, n_levels=levels, n_chains=1000 * scale, rng=derive_seed(seed, name), direction="both"
+            path,
+            n_levels=levels,
+            n_chains=1000 * scale,
+            rng=derive_seed(seed, name),
+            direction="both",
         )
         lower, upper = result.lower, result.upper
         errors = result.diagnostics["lower_stderr"], result.diagnostics["upper_stderr"]
@@ -184,13 +191,15 @@ CHECKS = (
     _ais_check("double-well", "a Gaussian to the tilted double well", _well, 10),
     Check(
         "partition.gaussian-shift",
-        "One step over a shift mu of a unit Gaussian has log w ~ N(-mu^2 / 2, mu^2), and the reverse N(+mu^2 / 2, mu^2).",
+        "One step over a shift mu of a unit Gaussian has log w ~ N(-mu^2 / 2, mu^2), and the "
+        "reverse N(+mu^2 / 2, mu^2).",
         _gaussian_shift,
         (Mutant("forward and reverse swapped", partial(_gaussian_shift, swap=True)),),
     ),
     Check(
         "partition.bounds",
-        "E[log w] <= log Z <= E[reverse log w] (Grosse, Ghahramani, Adams 2015), from few levels so the gaps are wide.",
+        "E[log w] <= log Z <= E[reverse log w] (Grosse, Ghahramani, Adams 2015), from few levels "
+        "so the gaps are wide.",
         _bounds,
         (Mutant("bounds swapped", partial(_bounds, swap=True)),),
     ),

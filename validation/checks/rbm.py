@@ -1,17 +1,19 @@
-"""The restricted Boltzmann machine: which ensemble block Gibbs samples at beta, and the two views of it."""
+"""The restricted Boltzmann machine: which ensemble block Gibbs samples at beta, and the two
+views of it.
+"""
 
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from statmech_ml import sample
 from statmech_ml.exact import enumeration
 from statmech_ml.models import BernoulliRBM
-from statmech_ml.samplers import BlockGibbs, HeatBath
+from statmech_ml.samplers import BlockGibbs, HeatBath, Sampler
+from statmech_ml.spaces import Bits
 from statmech_ml.statistics import mean
 from validation.check import Check, Measurement, Mutant, against, derive_seed
-from validation.frequencies import frequencies
+from validation.frequencies import final_states, frequencies
 
 _BETAS = (0.5, 1.0, 1.6)
 
@@ -26,15 +28,12 @@ def _law(model: BernoulliRBM, beta: float, times_beta: bool) -> np.ndarray:
     """P(v): exp(-F_beta(v)) / Z, or the mistaken exp(-beta F_1(v)) / Z."""
     if not times_beta:
         return enumeration.distribution(model, beta)
-    w = np.exp(-beta * model.free_energy(enumeration.states(model.space)))
+    w = np.exp(-beta * model.free_energy(enumeration.states(Bits(7))))
     return np.asarray(w / w.sum())
 
 
-def _sampled(model: Any, sampler: Any, beta: float, n: int, seed: int) -> np.ndarray:
-    chain = sample(
-        model, sampler, beta=beta, n_chains=n, n_draws=1, burn_in=30, rng=seed, progress=False
-    )
-    return np.asarray(chain.states[:, 0])
+def _sampled(model: Any, sampler: Sampler, beta: float, n: int, seed: int) -> np.ndarray:
+    return final_states(model, sampler, beta=beta, n_chains=n, sweeps=30, seed=seed)
 
 
 def _frequencies(
@@ -46,14 +45,16 @@ def _frequencies(
     for beta in _BETAS:
         v = _sampled(other, BlockGibbs(), beta, 20_000 * scale, derive_seed(seed, f"{beta}"))
         law = _law(model, beta, times_beta)
-        found.append(frequencies(f"P(v), beta = {beta}", model.space.index(v), law))
+        found.append(frequencies(f"P(v), beta = {beta}", Bits(7).index(v), law))
     return found
 
 
 def _joint(
     seed: int, scale: int, *, times_beta: bool = False, lose_hidden_bias: bool = False
 ) -> list[Measurement]:
-    """Heat bath on (v, h) together: its visible units follow the marginal, its energy the joint law."""
+    """Heat bath on (v, h) together: its visible units follow the marginal, its energy the joint
+    law.
+    """
     model = asymmetric()
     joint = model.joint()
     sampled = joint
@@ -65,7 +66,7 @@ def _joint(
         x = _sampled(sampled, HeatBath(), beta, 20_000 * scale, derive_seed(seed, f"{beta}"))
         law = _law(model, beta, times_beta)
         name = f"beta = {beta}"
-        found.append(frequencies(f"P(v), {name}", model.space.index(x[:, :7]), law))
+        found.append(frequencies(f"P(v), {name}", Bits(7).index(x[:, :7]), law))
         energy = model.joint_energy(x[:, :7], x[:, 7:])
         exact = enumeration.mean(joint, beta, joint.energy)
         found.append(against(f"<E(v, h)>, {name}", mean(energy[:, None]), float(exact)))
@@ -75,7 +76,8 @@ def _joint(
 CHECKS = (
     Check(
         "rbm.state-frequencies",
-        "Block Gibbs at beta visits v with probability exp(-F_beta(v)) / Z, F_beta = -log sum_h exp(-beta E(v, h)).",
+        "Block Gibbs at beta visits v with probability exp(-F_beta(v)) / Z, F_beta = -log sum_h "
+        "exp(-beta E(v, h)).",
         _frequencies,
         (
             Mutant("beta F_1(v) for F_beta(v)", partial(_frequencies, times_beta=True)),
@@ -85,7 +87,8 @@ CHECKS = (
     ),
     Check(
         "rbm.joint-and-marginal",
-        "Heat bath on (v, h) gives the same law of v as the marginal view, and <E(v, h)> as enumerated.",
+        "Heat bath on (v, h) gives the same law of v as the marginal view, and <E(v, h)> as "
+        "enumerated.",
         _joint,
         (
             Mutant("beta F_1(v) for F_beta(v)", partial(_joint, times_beta=True)),

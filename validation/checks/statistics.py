@@ -38,7 +38,7 @@ def ignoring_correlation(estimate: Estimate) -> Estimate:
 
 
 @lru_cache(maxsize=4)
-def _ar1(seed: int, runs: int, rho: float = 0.8, n: int = 4000) -> np.ndarray:
+def _ar1(seed: int, runs: int, rho: float = 0.8, n: int = 8000) -> np.ndarray:
     """Stationary AR(1) series (run, chain, draw), x' = rho x + noise, variance 1 and mean 0."""
     rng = np.random.default_rng(seed)
     x = np.empty((runs, 2, n))
@@ -51,7 +51,7 @@ def _ar1(seed: int, runs: int, rho: float = 0.8, n: int = 4000) -> np.ndarray:
 
 def _ar1_tau(seed: int, scale: int, *, factor: float = 1.0) -> list[Measurement]:
     """tau_int = 1/2 + sum rho^t = (1 + rho) / (2 (1 - rho)) = 4.5 at rho = 0.8."""
-    taus = [factor * integrated_time(x).tau_int for x in _ar1(seed, 64 * scale)]
+    taus = [factor * integrated_time(x).tau_int for x in _ar1(seed, 32 * scale)]
     n = len(taus)
     mean_tau, error = float(np.mean(taus)), float(np.std(taus, ddof=1)) / n**0.5
     # Sokal's window ends at W >= 5 tau = 22.5, which leaves out sum_{t > W} rho^t.
@@ -140,14 +140,12 @@ _MUTANTS = (
 
 
 def _honest_full(sampler: Sampler, L: int, T: float, draws: int, thin: int) -> Check:
-    run = partial(
-        _honest, sampler=sampler, L=L, T=T, runs=100, draws=draws, thin=thin, apart=True
-    )
+    run = partial(_honest, sampler=sampler, L=L, T=T, runs=100, draws=draws, thin=thin, apart=True)
     name = {"HeatBath": "heat-bath", "SwendsenWang": "swendsen-wang", "Wolff": "wolff"}
     return Check(
         f"statistics.honest-{name[type(sampler).__name__]}",
-        f"Over 100 seeds of {type(sampler).__name__}, {L} x {L} at T = {T}, z of energy, specific heat, |m| and "
-        "Binder cumulant has mean 0 and sd 1.",
+        f"Over 100 seeds of {type(sampler).__name__}, {L} x {L} at T = {T}, z of energy, specific "
+        "heat, |m| and Binder cumulant has mean 0 and sd 1.",
         run,
         tuple(Mutant(mistake, partial(run, change=change)) for mistake, change in _MUTANTS),
         tier="full",
@@ -159,19 +157,22 @@ _FAST = partial(_honest, sampler=HeatBath(), L=6, T=2.6, runs=96, draws=600, thi
 CHECKS = (
     Check(
         "statistics.tau",
-        "AR(1) with rho = 0.8 has tau_int = (1 + rho) / (2 (1 - rho)) = 4.5 (1/2 + sum convention).",
+        "AR(1) with rho = 0.8 has tau_int = (1 + rho) / (2 (1 - rho)) = 4.5 (1/2 + sum "
+        "convention).",
         _ar1_tau,
         (Mutant("tau = 1 + 2 sum rho", partial(_ar1_tau, factor=2.0)),),
     ),
     Check(
         "statistics.error-bars",
-        "Means, blocking errors and jackknife errors of AR(1) series: z has mean 0 and sd 1 over 96 series.",
+        "Means, blocking errors and jackknife errors of AR(1) series: z has mean 0 and sd 1 over "
+        "96 series.",
         _ar1_errors,
         tuple(Mutant(mistake, partial(_ar1_errors, change=change)) for mistake, change in _MUTANTS),
     ),
     Check(
         "statistics.honest-errors",
-        "z of energy, specific heat, |m| and Binder cumulant (6 x 6, T = 2.6) has mean 0 and sd 1 over 96 runs.",
+        "z of energy, specific heat, |m| and Binder cumulant (6 x 6, T = 2.6) has mean 0 and sd 1 "
+        "over 96 runs.",
         _FAST,
         tuple(Mutant(mistake, partial(_FAST, change=change)) for mistake, change in _MUTANTS),
     ),

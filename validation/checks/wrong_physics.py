@@ -1,8 +1,9 @@
-"""Bugs of released codes that gave wrong physics without an error; each is a mutant that is rejected here.
+"""Bugs of released codes that gave wrong physics without an error; each is a mutant that is
+rejected here.
 
-Sweep orders that are not ergodic, cluster updates on J < 0, a coupling missing in an observable, one seed for
-all workers, stripes taken for equilibrium. (A half-width printed or used as a standard error is a
-mutant of `exact.printed-error` and of all calibrations in `statistics` and `partition`.)
+Sweep orders that are not ergodic, cluster updates on J < 0, a coupling missing in an observable,
+one seed for all workers, stripes taken for equilibrium. (A half-width printed or used as a standard
+error is a mutant of `exact.printed-error` and of all calibrations in `statistics` and `partition`.)
 """
 
 from functools import lru_cache, partial
@@ -17,7 +18,7 @@ from statmech_ml.samplers import HeatBath, Metropolis, Sampler, State, SwendsenW
 from statmech_ml.statistics import mean
 from validation.check import Check, Measurement, Mutant, against, derive_seed, identity
 
-from .samplers import refused
+from .states import refused
 
 # --- sweep order ----------------------------------------------------------------------------------
 
@@ -32,7 +33,9 @@ class SiteBySite(Ising):
 
 
 class FixedOrder(Metropolis):
-    """Metropolis in a fixed order without the guard that refuses rings; the mistake is in the name."""
+    """Metropolis in a fixed order without the guard that refuses rings; the mistake is in the
+    name.
+    """
 
     def check(self, model: Any) -> None:
         """Accept every model."""
@@ -60,7 +63,9 @@ def _ring(
 
 
 def _antiferromagnet(seed: int, scale: int, *, no_bonds: bool = False) -> list[Measurement]:
-    """A gauge turns the bipartite antiferromagnet into a ferromagnet; a frustrated one is refused."""
+    """A gauge turns the bipartite antiferromagnet into a ferromagnet; a frustrated one is
+    refused.
+    """
     model, found = Ising(lattices.square(12, 16), coupling=-1.0), []
     for sampler in (SwendsenWang(), Wolff()):
         name = type(sampler).__name__
@@ -85,8 +90,8 @@ def _antiferromagnet(seed: int, scale: int, *, no_bonds: bool = False) -> list[M
 @lru_cache(maxsize=4)
 def _couplings(J: float, draws: int, seed: int) -> Chain:
     return sample(
-        Ising(lattices.square(12, 12), coupling=J), SwendsenWang(), temperature=2.4 * J, n_chains=64,
-        n_draws=draws, burn_in=60, rng=seed, keep_states=False, progress=False,
+        Ising(lattices.square(12, 12), coupling=J), SwendsenWang(), temperature=2.4 * J,
+        n_chains=64, n_draws=draws, burn_in=60, rng=seed, keep_states=False, progress=False,
     )  # fmt: skip
 
 
@@ -111,7 +116,9 @@ def _coupling(seed: int, scale: int, *, forget: str = "") -> list[Measurement]:
 
 
 def _pair_correlation(energy: np.ndarray, name: str) -> Measurement:
-    """Mean product of the energy fluctuations of two different chains; 0 where they are independent."""
+    """Mean product of the energy fluctuations of two different chains; 0 where they are
+    independent.
+    """
     e = (energy - energy.mean()) / energy.std()
     n = len(e)
     pairs = (e.sum(axis=0) ** 2 - (e**2).sum(axis=0)) / (n * (n - 1))
@@ -130,10 +137,10 @@ def _streams(
             key = _rng.seed_from(seed if one_seed else seed + k)
             chains = np.arange(16, dtype=np.uint32)
             streams = np.zeros_like(chains) if one_stream else chains
-            start = State(model.space.ordered(16), key, streams, 0)
+            start = State(np.ones((16, 64), np.int8), key, streams, 0)
             chain = sample(
-                model, sampler, temperature=3.0, n_draws=400 * scale, thin=4, burn_in=50, start=start,
-                keep_states=False, progress=False,
+                model, sampler, temperature=3.0, n_draws=400 * scale, thin=4, burn_in=50,
+                start=start, keep_states=False, progress=False,
             )  # fmt: skip
             runs.append(chain.energy)
         if not one_seed:
@@ -168,10 +175,14 @@ def _stripes(seed: int, scale: int, *, sampler: Sampler) -> list[Measurement]:
 CHECKS = (
     Check(
         "wrong-physics.sweep-order",
-        "The ring of 64 spins at T = 1 has u = -0.7616 in any ergodic order; a fixed Metropolis order is refused.",
+        "The ring of 64 spins at T = 1 has u = -0.7616 in any ergodic order; a fixed Metropolis "
+        "order is refused.",
         partial(_ring, samplers=(HeatBath(), Metropolis(), Wolff(), SwendsenWang())),
         (
-            Mutant("Metropolis in a fixed order", partial(_ring, samplers=(FixedOrder("checkerboard"),))),
+            Mutant(
+                "Metropolis in a fixed order",
+                partial(_ring, samplers=(FixedOrder("checkerboard"),)),
+            ),
             Mutant(
                 "wrong sign of J", partial(_ring, samplers=(HeatBath(), Metropolis()), sign=-1.0)
             ),
@@ -179,11 +190,13 @@ CHECKS = (
     ),
     Check(
         "wrong-physics.antiferromagnet",
-        "Cluster updates give Kaufman's energy for J < 0 on a bipartite torus and refuse frustrated lattices.",
+        "Cluster updates give Kaufman's energy for J < 0 on a bipartite torus and refuse "
+        "frustrated lattices.",
         _antiferromagnet,
         (
             Mutant(
-                "bond probability 1 - exp(-2 beta J), J < 0", partial(_antiferromagnet, no_bonds=True)
+                "bond probability 1 - exp(-2 beta J), J < 0",
+                partial(_antiferromagnet, no_bonds=True),
             ),
         ),
     ),
