@@ -20,7 +20,7 @@ from statmech_ml.errors import EquilibrationWarning, StatmechError
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Labelled datasets of Ising configurations: generate them, look at them, check them "
     "against exact results, export them.",
@@ -180,6 +180,9 @@ def verify(store: Store) -> None:
     ring's transfer matrix, as z-scores: deviations in units of the autocorrelation-aware error.
     Chains from ordered and from random starts must agree, and no chain may be stuck in stripes
     below T_c.
+
+    Where a comparison decides nothing the table says why: rare (nearly all draws are ground
+    states), still (all are), too few draws, or too short for the autocorrelation time.
     """
     with _one_message():
         from . import _tables

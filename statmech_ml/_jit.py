@@ -134,7 +134,8 @@ def cache_directory(modules: frozenset[str] = frozenset()) -> Path | None:
         source = getattr(sys.modules.get(name), "__file__", None)
         if name == "__main__" or source is None or not Path(source).is_file():
             return None
-        digests.append(_digest([Path(source)]))
+        # The name as well: the cache's index refers to classes by the module they were imported from.
+        digests += [name, _digest([Path(source)])]
     if None in digests:
         return None
     key = hashlib.sha256("".join(map(str, digests)).encode()).hexdigest()[:20]

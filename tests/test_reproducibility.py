@@ -222,6 +222,17 @@ def test_a_file_edited_after_its_import_is_not_cached(tmp_path):
     assert python("-c", USE, tmp_path, XDG_CACHE_HOME=cache).split() == ["1", "-4.0", "0"]
 
 
+def test_one_file_under_two_names(tmp_path):
+    """The index of numba's cache names the module of a class, which must then be importable."""
+    cache = str(tmp_path / "cache")
+    write(tmp_path / "mine.py", USER_MODEL.replace("SIGN", "1.0"))
+    write(tmp_path / "yours.py", USER_MODEL.replace("SIGN", "1.0"))
+    assert python("-c", USE, tmp_path, XDG_CACHE_HOME=cache).split()[:2] == ["-1", "-4.0"]
+    (tmp_path / "mine.py").unlink()
+    other = USE.replace("mine", "yours")
+    assert python("-c", other, tmp_path, XDG_CACHE_HOME=cache).split()[:2] == ["-1", "-4.0"]
+
+
 def test_models_of_a_script_are_not_cached(tmp_path):
     script = tmp_path / "script.py"
     body = USER_MODEL.replace("SIGN", "1.0") + USE.replace("import mine\n", "").replace(

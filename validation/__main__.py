@@ -125,7 +125,7 @@ def table(outcome: Outcome) -> Table:
         verdict = "[green]pass[/]" if v.passed else "[bold red]FAIL[/]"
         rejected = f"{sum(m.rejected for m in v.mutants)}/{len(v.mutants)}"
         size = f"{abs(v.z):.2f}" if abs(v.z) < 1000 else f"{abs(v.z):.0e}"
-        unit = "tol" if v.is_identity else "sigma"
+        unit = "tol" if v.is_identity else "σ"
         bound = f"{v.bound:.2f} {unit}"
         shown.add_row(v.name, verdict, size, bound, rejected, f"{v.seconds:.1f}")
     passed = sum(v.passed for v in outcome.verdicts)

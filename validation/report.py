@@ -47,6 +47,7 @@ def render(outcome: Outcome, drawn: Figures) -> str:
     total, passed = len(outcome.verdicts), sum(v.passed for v in outcome.verdicts)
     mutants = [m for v in outcome.verdicts for m in v.mutants]
     z = [m.z for v in outcome.verdicts for m in v.measurements if not m.is_identity]
+    z = [value for value in z if value != 0.0]  # one-sided, and on the right side
     facts = [
         ("verdict", "all passed" if outcome.passed else f"{total - passed} failed"),
         ("checks", f"{passed} of {total} passed"),

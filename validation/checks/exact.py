@@ -101,11 +101,13 @@ def _density_of_states(seed: int, scale: int, *, boundary: str = "periodic") -> 
 _BINDER = {4: 0.6171993184, 6: 0.6143562391, 8: 0.6130453849}
 
 
-def _binder_table(seed: int, scale: int, *, slip: float = 1.0) -> list[Measurement]:
+def _binder_table(
+    seed: int, scale: int, *, slip: float = 1.0, sides: tuple[int, ...] = (4, 6, 8)
+) -> list[Measurement]:
     beta = slip * onsager.critical_beta()
     return [
-        identity(f"U4 at T_c, L = {L}", torus.binder(L, L, beta), u, 1e-10)
-        for L, u in _BINDER.items()
+        identity(f"U4 at T_c, L = {L}", torus.binder(L, L, beta), _BINDER[L], 1e-10)
+        for L in sides
     ]
 
 
@@ -255,7 +257,7 @@ CHECKS = (
         "U4 = 1 - <m^4> / 3 <m^2>^2 at T_c for L = 4, 6, 8 by transfer matrix meets the published "
         "digits.",
         _binder_table,
-        (Mutant("0.1% off in temperature", partial(_binder_table, slip=1.001)),),
+        (Mutant("0.1% off in temperature", partial(_binder_table, slip=1.001, sides=(4, 6))),),
     ),
     Check(
         "exact.onsager-limit",

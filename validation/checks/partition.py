@@ -30,7 +30,7 @@ from .rbm import asymmetric
 @cache
 def _ising() -> tuple[Path, float, str]:
     model = Ising(lattices.square(4, 6), coupling=1.0)
-    return Tempering(model, beta=0.3), float(kaufman.log_z(4, 6, 0.3)), "4 x 6 torus"
+    return Tempering(model, beta=0.25), float(kaufman.log_z(4, 6, 0.25)), "4 x 6 torus"
 
 
 @cache
@@ -185,7 +185,7 @@ CHECKS = (
         _exact_sum,
         (Mutant("wrong beta", partial(_exact_sum, layer="wrong")),),
     ),
-    _ais_check("ising", "infinite temperature to a 4 x 6 torus at beta = 0.3", _ising, 20),
+    _ais_check("ising", "infinite temperature to a 4 x 6 torus at beta = 0.25", _ising, 20),
     _ais_check("rbm-weights", "independent units to an RBM", _weights, 8),
     _ais_check("rbm-tempering", "infinite temperature to an RBM at beta = 1.3", _rbm_tempering, 15),
     _ais_check("double-well", "a Gaussian to the tilted double well", _well, 10),

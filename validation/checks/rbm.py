@@ -33,7 +33,7 @@ def _law(model: BernoulliRBM, beta: float, times_beta: bool) -> np.ndarray:
 
 
 def _sampled(model: Any, sampler: Sampler, beta: float, n: int, seed: int) -> np.ndarray:
-    return final_states(model, sampler, beta=beta, n_chains=n, sweeps=30, seed=seed)
+    return final_states(model, sampler, beta=beta, n_chains=n, sweeps=40, seed=seed)
 
 
 def _frequencies(
@@ -62,7 +62,7 @@ def _joint(
         bias = np.zeros(model.n_hidden)
         sampled = BernoulliRBM(model.visible_bias, bias, model.weights).joint()
     found = []
-    for beta in (0.5, 1.6):
+    for beta in (0.5, 1.3):
         x = _sampled(sampled, HeatBath(), beta, 20_000 * scale, derive_seed(seed, f"{beta}"))
         law = _law(model, beta, times_beta)
         name = f"beta = {beta}"

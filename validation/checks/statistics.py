@@ -152,7 +152,7 @@ def _honest_full(sampler: Sampler, L: int, T: float, draws: int, thin: int) -> C
     )
 
 
-_FAST = partial(_honest, sampler=HeatBath(), L=6, T=2.6, runs=96, draws=600, thin=2)
+_FAST = partial(_honest, sampler=HeatBath(), L=6, T=2.6, runs=96, draws=1200, thin=2)
 
 CHECKS = (
     Check(
