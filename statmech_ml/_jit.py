@@ -134,7 +134,7 @@ def cache_directory(modules: frozenset[str] = frozenset()) -> Path | None:
         source = getattr(sys.modules.get(name), "__file__", None)
         if name == "__main__" or source is None or not Path(source).is_file():
             return None
-        # The name as well: the cache's index refers to classes by the module they were imported from.
+        # The name too: the index of the cache refers to classes by module and name.
         digests += [name, _digest([Path(source)])]
     if None in digests:
         return None

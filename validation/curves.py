@@ -52,6 +52,7 @@ class Curve:
     fine: np.ndarray
     line: np.ndarray
     source: str
+    critical_temperature: float
     infinite: bool = False
 
     def residuals(self) -> np.ndarray:
@@ -199,6 +200,7 @@ def _large_curves(series: _Series) -> list[Curve]:
                 fine,
                 exact(fine),
                 source,
+                onsager.critical_temperature(J),
                 infinite,
             )
         )
@@ -218,7 +220,8 @@ def _small_curves(series: _Series) -> list[Curve]:
     for k, name in ((0, "abs_magnetization"), (1, "susceptibility")):
         exact, line = (np.array([moments(float(t))[k] for t in grid]) for grid in (T, fine))
         source = f"transfer matrix, exact for {lattice}"
-        curves.append(Curve(name, lattice, T, _estimates(series, name), exact, fine, line, source))
+        estimates, T_c = _estimates(series, name), onsager.critical_temperature()
+        curves.append(Curve(name, lattice, T, estimates, exact, fine, line, source, T_c))
     return curves
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .curves import Curve
+from .curves import Curve, Figures
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5f6b76"
 LABELS = {
@@ -21,13 +21,10 @@ LABELS = {
     "abs_magnetization": "|m| per site",
     "susceptibility": r"$\beta\,(\langle M^2\rangle - \langle |M|\rangle^2)\,/\,N$",
 }
-T_C = 2.0 / math.log(1.0 + math.sqrt(2.0))
 
 
-def draw_curve(curve: Curve, critical_temperature: float = T_C) -> str:
-    """Points with error bars on the exact curve; below them, where exact, the residuals in
-    sigma.
-    """
+def draw_curve(curve: Curve) -> str:
+    """Points with error bars on the exact curve; below, where it is exact, residuals in sigma."""
     figure = _figure(5.6, 4.3)
     if curve.infinite:
         top, bottom = figure.subplots(1, 1), None
@@ -38,14 +35,13 @@ def draw_curve(curve: Curve, critical_temperature: float = T_C) -> str:
     T = curve.temperature
     shown = [(t, e) for t, e in zip(T, curve.estimates, strict=True) if e is not None]
     values = np.array([e.value for _, e in shown])
-    errors = np.array([e.stderr if math.isfinite(e.stderr) else 0.0 for _, e in shown])
+    errors = np.array([e.stderr if math.isfinite(e.stderr) else math.nan for _, e in shown])
     style = "--" if curve.infinite else "-"
     top.plot(curve.fine, curve.line, style, color=BLUE, lw=1.4, label=curve.source)
     top.errorbar(
         [t for t, _ in shown], values, errors, fmt="o", ms=4, color=ORANGE, capsize=2.5,
         elinewidth=1.2, mfc="white", mew=1.2, label=f"sampled, {curve.lattice}",
     )  # fmt: skip
-    top.axvline(critical_temperature, color=GREY, lw=0.8, ls=":")
     top.set_ylabel(LABELS[curve.name])
     if curve.name == "susceptibility" and curve.infinite:
         top.set_yscale("log")
@@ -59,18 +55,19 @@ def draw_curve(curve: Curve, critical_temperature: float = T_C) -> str:
         bottom.plot(T, residuals, "o", ms=4, color=ORANGE, mfc="white", mew=1.2)
         reach = max(3.5, 1.15 * float(np.nanmax(np.abs(residuals), initial=0.0)))
         bottom.set_ylim(-reach, reach)
-        bottom.axvline(critical_temperature, color=GREY, lw=0.8, ls=":")
         bottom.set_ylabel(r"deviation / $\sigma$", fontsize=9)
-    lowest.set_xlabel("temperature $T / J$" if critical_temperature == T_C else "temperature $T$")
-    top.annotate(
-        "$T_c$", (critical_temperature, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 2),
-        textcoords="offset points", ha="center", va="bottom", fontsize=9, color=GREY,
-    )  # fmt: skip
+    lowest.set_xlabel("temperature $T$")
+    T_c = curve.critical_temperature
+    if curve.fine.min() < T_c < curve.fine.max():
+        for axes in figure.axes:
+            axes.axvline(T_c, color=GREY, lw=0.8, ls=":")
+        _mark(top, T_c, "$T_c$")
     return _svg(figure)
 
 
-def draw_snapshots(snapshots: Sequence[tuple[float, np.ndarray]]) -> str:
+def draw_snapshots(drawn: Figures) -> str:
     """Configurations side by side, up spins dark, down spins light."""
+    snapshots, T_c = drawn.snapshots, drawn.curves[0].critical_temperature
     figure = _figure(3.1 * len(snapshots), 3.4)
     axes = np.atleast_1d(figure.subplots(1, len(snapshots)))
     from matplotlib.colors import ListedColormap
@@ -78,7 +75,7 @@ def draw_snapshots(snapshots: Sequence[tuple[float, np.ndarray]]) -> str:
     for panel, (T, spins) in zip(axes, snapshots, strict=True):
         colours = ListedColormap(["#f3efe6", "#12355b"])
         panel.imshow(spins, cmap=colours, vmin=-1, vmax=1, interpolation="nearest")
-        where = "at" if abs(T - T_C) < 0.02 * T_C else ("below" if T < T_C else "above")
+        where = "near" if abs(T - T_c) < 0.02 * T_c else ("below" if T_c > T else "above")
         panel.set_title(
             f"{where} $T_c$: $T$ = {T:.4g},  $m$ = {spins.mean():+.3f}", fontsize=10, loc="left"
         )
@@ -88,9 +85,7 @@ def draw_snapshots(snapshots: Sequence[tuple[float, np.ndarray]]) -> str:
 
 
 def draw_z_scores(z: Sequence[float]) -> str:
-    """Histogram of |z| of all statistical measurements on the half-normal law, which it should
-    follow.
-    """
+    """Histogram of the |z| of all statistical measurements on the half-normal law."""
     figure = _figure(7.4, 3.6)
     axes = figure.subplots()
     size = np.abs(np.asarray(z, np.float64))
@@ -103,14 +98,19 @@ def draw_z_scores(z: Sequence[float]) -> str:
     )
     axes.plot(middle, expected, "o-", color=BLUE, ms=4, lw=1.4, label="expected of unit normals")
     axes.axvline(4.0, color=GREY, lw=0.9, ls=":")
-    axes.annotate(
-        "bound of a single z", (4.0, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 2),
-        textcoords="offset points", ha="center", va="bottom", fontsize=9, color=GREY,
-    )  # fmt: skip
+    _mark(axes, 4.0, "bound of a single z")
     axes.set_xlabel("|z|")
     axes.set_ylabel("measurements")
     axes.legend(frameon=False, fontsize=9)
     return _svg(figure)
+
+
+def _mark(axes: Any, x: float, text: str) -> None:
+    """A word above the axes, at x."""
+    axes.annotate(
+        text, (x, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 2),
+        textcoords="offset points", ha="center", va="bottom", fontsize=9, color=GREY,
+    )  # fmt: skip
 
 
 def _figure(width: float, height: float) -> Any:

@@ -65,7 +65,7 @@ def render(outcome: Outcome, drawn: Figures) -> str:
     large = [curve for curve in drawn.curves if curve.lattice == drawn.curves[0].lattice]
     small = [curve for curve in drawn.curves if curve.lattice != drawn.curves[0].lattice]
     state = "good" if outcome.passed else "bad"
-    snapshots = _image(figures.draw_snapshots(drawn.snapshots))
+    snapshots = _image(figures.draw_snapshots(drawn))
     css = Path(__file__).with_name("report.css").read_text()
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
@@ -85,7 +85,7 @@ times 1 &minus; 2/&pi;, the share of &lang;M&sup2;&rang; that is left when &lang
 subtracted from a Gaussian M; further away, corrections of order |1 &minus; T<sub>c</sub>/T|
 show.</p>
 <div class="grid">{"".join(_curve(curve) for curve in large)}</div>
-<figure class="wide"><img alt="spin configurations below, at and above the critical temperature"
+<figure class="wide"><img alt="spin configurations below, near and above the critical temperature"
 src="{snapshots}"><figcaption>{_captions(drawn)}</figcaption></figure>
 
 <h2>Lattice {html.escape(small[0].lattice)}, exact at finite size</h2>
@@ -133,7 +133,7 @@ def _verdict(verdict: Verdict) -> str:
     if verdict.worst is None:
         score = "broken"
     elif verdict.is_identity:
-        score = f"{abs(verdict.z):.2g} of the tolerance"
+        score = f"{abs(verdict.z):.1g} &times; tolerance"
     else:
         score = f"|z| {abs(verdict.z):.2f} &lt; {verdict.bound:.2f}"
         if abs(verdict.z) >= verdict.bound:

@@ -93,7 +93,7 @@ CASES = {
     "cubic 2x2x3": (Ising(lattices.cubic(2, 2, 3), 0.5), (0.15, 0.3)),
     "triangular": (Ising(lattices.triangular(3), -1.0), (0.1, 0.3)),
     "honeycomb": (Ising(lattices.honeycomb(2, 3), 0.8), (0.3, 0.5)),
-    "glass": (Ising(lattices.chain(9), normal(9, seed=4), normal(9, seed=5)), (0.5, 1.0)),
+    "glass": (Ising(lattices.chain(9), normal(9, seed=4), normal(9, seed=5)), (0.4, 0.7)),
     "bonds +-J": (Ising(lattices.square(3, 3), np.sign(normal(18, seed=6))), (0.2, 0.4)),
     "whole multiples": (Ising(lattices.chain(6), [1.0, 2, -1, 0.0, 3, 1], 0.2), (0.2, 0.4)),
     "tree": (Ising(TREE, normal(5, seed=7)), (0.6, 1.3)),
@@ -106,11 +106,13 @@ CASES = {
     "double well 2d": (DoubleWell(1.0, 1.1, -0.3, dim=2, stiffness=2.0), (0.8, 1.2)),
     "gaussian": (Gaussian(mean=[0.5, -1.0], stddev=[0.8, 1.2]), (0.6, 1.4)),
 }
-# Settings that a class has beyond its defaults, and the sweeps that equilibrate the cases.
+# Settings that a class has beyond its defaults, and the sweeps that equilibrate the cases: by
+# multiplying out the transition matrices, what is left of the random start adds less than 0.3 to
+# the chi-square of 80,000 chains, in any case of the local samplers.
 SAMPLERS = {
     "HeatBath": (HeatBath(), 30),
     "Metropolis": (Metropolis(), 50),
-    "Metropolis checkerboard": (Metropolis("checkerboard"), 50),
+    "Metropolis checkerboard": (Metropolis("checkerboard"), 30),
     "Wolff": (Wolff(), 80),
     "SwendsenWang": (SwendsenWang(), 30),
     "BlockGibbs": (BlockGibbs(), 30),

@@ -141,5 +141,6 @@ def test_matplotlib_is_loaded_to_draw_only():
     assert done.stdout.strip() == "False"
 
 
-def test_no_pyplot(page):
-    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+def test_no_pyplot_figures(page):
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or pyplot.get_fignums() == []

@@ -45,7 +45,7 @@ def test_bound_of_one_score_is_four():
 
 
 def test_bound_holds_the_false_alarm_rate(seed):
-    """The largest of 20 |z| exceeds its bound with probability ALPHA; tried at ALPHA = 0.1's level."""
+    """The largest of n |z| exceeds Bonferroni's bound at the rate asked for; tried at 10%."""
     from scipy import stats
 
     z = np.abs(np.random.default_rng(seed).normal(size=(20_000, 20))).max(axis=1)
@@ -225,7 +225,18 @@ def test_json_is_plain_and_complete():
     first, second = stored["verdicts"]
     assert first["passed"] is True
     assert second["passed"] is False
-    wanted = {"name", "claim", "passed", "z", "bound", "false_alarm", "worst", "n", "seed", "seconds"}
+    wanted = {
+        "name",
+        "claim",
+        "passed",
+        "z",
+        "bound",
+        "false_alarm",
+        "worst",
+        "n",
+        "seed",
+        "seconds",
+    }
     assert wanted <= set(first)
     assert first["mutants"][0]["rejected"] is True
     assert {"name", "value", "exact", "error", "n", "z"} <= set(first["measurements"][0])

@@ -19,7 +19,7 @@ def test_distribution_of_the_magnetization(rows, columns, J):
     M = states.sum(axis=1, dtype=np.int64)
     law = enumeration.distribution(model, 0.4)
     values, p = torus.magnetization_distribution(rows, columns, 0.4, J)
-    expected = [law[M == value].sum() for value in values]
+    expected = [law[value == M].sum() for value in values]
     np.testing.assert_allclose(p, expected, atol=1e-13)
 
 

@@ -106,8 +106,7 @@ def _binder_table(
 ) -> list[Measurement]:
     beta = slip * onsager.critical_beta()
     return [
-        identity(f"U4 at T_c, L = {L}", torus.binder(L, L, beta), _BINDER[L], 1e-10)
-        for L in sides
+        identity(f"U4 at T_c, L = {L}", torus.binder(L, L, beta), _BINDER[L], 1e-10) for L in sides
     ]
 
 
