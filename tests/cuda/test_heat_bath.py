@@ -39,14 +39,14 @@ class GasArrays(NamedTuple):
     potential: float
     gaps: np.ndarray
 
-    def link(self, x, site, k):
+    def link(self, x, site, k, value):
         j = self.neighbours[site, k]
-        return 0 if j >= 0 and x[j] == 1 else -1
+        return 0 if j >= 0 and x[j] == value else -1
 
     def environment(self, x, site):
         occupied = 0
         for k in range(self.neighbours.shape[1]):
-            if self.link(x, site, k) >= 0:  # one capability through another
+            if self.link(x, site, k, 1) >= 0:  # one capability through another
                 occupied += 1
         return occupied
 

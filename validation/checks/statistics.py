@@ -178,5 +178,5 @@ CHECKS = (
     ),
     _honest_full(HeatBath(), 8, 2.6, draws=3000, thin=2),
     _honest_full(SwendsenWang(), 8, 2.269185314213, draws=3000, thin=1),
-    _honest_full(Wolff(), 8, 2.0, draws=3000, thin=2),
+    _honest_full(Wolff(), 8, 3.0, draws=3000, thin=1),
 )
