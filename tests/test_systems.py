@@ -80,7 +80,7 @@ class OffTemperature(NamedTuple):
         (Model(Bits(3), Stepwise(np.ones(1))), {"Local", "Tabulated"}),
         (Model(Bits(3), Stepwise(np.empty(0))), {"Local"}),
     ],
-    ids=repr,
+    ids=lambda value: "+".join(sorted(value)) if isinstance(value, set) else repr(value),
 )
 def test_capabilities_follow_from_methods(model, capabilities):
     assert model.capabilities == capabilities

@@ -102,7 +102,7 @@ mutants fails. The rows open.</p>
 {"".join(_verdict(verdict) for verdict in outcome.verdicts)}
 
 <h2>All z-scores together</h2>
-<figure class="wide"><img alt="histogram of the absolute z-scores with the half-normal law"
+<figure class="wide narrow"><img alt="histogram of the absolute z-scores with the half-normal law"
 src="{_image(figures.draw_z_scores(z))}"><figcaption>{_share(z)}</figcaption></figure>
 </main></body></html>
 """
