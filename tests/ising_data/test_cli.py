@@ -124,7 +124,14 @@ def test_interrupt_keeps_what_is_done(tmp_path):
         sys.executable, "-c", "from ising_data.cli import app; app()", "generate", "--size", "32",
         "--temperatures", "2.0:3.0:0.1", "--samples", "2000", "--seed", "1", "--out", str(out),
     ]  # fmt: skip
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A background job inherits a SIGINT that is ignored; a terminal's process does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     records = partial_of(out) / "records"
     while process.poll() is None and not list(records.glob("*.json")):
         time.sleep(0.02)
