@@ -11,8 +11,11 @@ chunks, and only functions that return one number per state hold them all (at mo
 Two-valued models with the capability `Local` are walked in Gray code, one flip and one energy
 difference per state (F. Gray, US patent 2632058, 1953). A sum of 2^26 differences would collect
 rounding errors, so a walk covers 2^10 states only and the next one starts from an energy computed
-afresh; within a walk the error stays below 2^10 roundings. All other models are evaluated in
-batches through ``reduced_energy``.
+afresh; within a walk the error stays below 2^10 roundings. Walks do
+not trust the differences: their sum is compared with the energy itself at every state of the first
+walk, and at step 1, 2, 4, ... and the last one of all others, so a model whose `delta_energy`
+contradicts its `energy` is refused instead of summed. All other models are evaluated in batches through
+``reduced_energy``.
 """
 
 import math
@@ -44,6 +47,9 @@ MAX_LEVELS = 2**20
 
 _WALK = 2**10  # states between two energies computed afresh
 _CHUNK = 2**16  # states held at a time
+# What a walk may be off, in units of the largest |energy| on it or of 1e-5 if that is smaller. 2^10
+# additions make less than 2^10 roundings, 1.2e-13; the rest is for terms that cancel in `energy`.
+_DRIFT = 1e-9
 
 Observable = Callable[[np.ndarray], Any]
 """A function of configurations (batch, size), returning (batch,) or (batch, ...)."""
@@ -434,9 +440,11 @@ def _chunk(model: Any, space: Discrete, first: int, n: int, beta: float | None) 
         out, x = np.empty(n), np.empty(space.size, np.int8)
         length = min(_WALK, n)
         if beta is None:
-            _walk_energies(model.arrays, space.values, x, first, length, out)
+            wrong = _walk_energies(model.arrays, space.values, x, first, length, _DRIFT, out)
         else:
-            _walk_reduced(model.arrays, beta, space.values, x, first, length, out)
+            wrong = _walk_reduced(model.arrays, beta, space.values, x, first, length, _DRIFT, out)
+        if wrong >= 0:
+            raise _contradiction(model, space, first + wrong, float(out[wrong]), beta)
         return out
     x = space.from_index(np.arange(first, first + n))
     return np.asarray(model.energy(x) if beta is None else model.reduced_energy(x, beta))
@@ -451,15 +459,37 @@ def _walkable(model: Any, space: Discrete, beta: float | None) -> bool:
     return beta is not None or hasattr(type(model.arrays), "delta_energy")
 
 
+def _contradiction(
+    model: Any, space: Discrete, index: int, summed: float, beta: float | None
+) -> InvalidInput:
+    """The error for a walk that added up to `summed` at a state, whose energy is another."""
+    x = space.from_index(np.array([index]))
+    right = float((model.energy(x) if beta is None else model.reduced_energy(x, beta))[0])
+    of, change = "energy", "delta_energy"
+    if beta is not None:
+        of = f"reduced energy at beta={beta:g}"
+        change += " (or delta_reduced_energy)"
+    return InvalidInput(
+        f"{model!r} contradicts itself: single flips lead to state {index} with {of} "
+        f"{summed:.12g}, by the differences that {change} gives, but of that state it is "
+        f"{right:.12g}. {change} must return E(after) - E(before) of setting x[site] to `value`: "
+        "check its sign, its factor of 2 and which neighbours it counts."
+    )
+
+
 @kernel
-def _walk_reduced(model, beta, values, x, first, length, out):
-    """Reduced energies of the states first, first + 1, ...; len(out) is a multiple of length."""
+def _walk_reduced(model, beta, values, x, first, length, drift, out):
+    """Reduced energies of the states first, first + 1, ...; len(out) is a multiple of length.
+
+    Returns the place in `out` of a sum that is off by more than `drift` of the largest, or -1.
+    """
     for start in range(0, out.shape[0], length):
         for site in range(x.shape[0]):
             x[site] = values[((first + start) >> site) & 1]
         u = reduced_energy(model, x, beta)
         out[start] = u
         index = start
+        largest = max(1e-5, abs(u)) if math.isfinite(u) else 1e-5
         for step in range(1, length):
             site = 0
             while (step >> site) & 1 == 0:
@@ -470,11 +500,17 @@ def _walk_reduced(model, beta, values, x, first, length, out):
             x[site] = value
             if not math.isfinite(u):  # there is no way back from a forbidden state by differences
                 u = reduced_energy(model, x, beta)
+            if math.isfinite(u):
+                largest = max(largest, abs(u))
             out[index] = u
+            if first + start == 0 or step & (step - 1) == 0 or step == length - 1:
+                if abs(reduced_energy(model, x, beta) - u) > drift * largest:
+                    return index
+    return -1
 
 
 @kernel
-def _walk_energies(model, values, x, first, length, out):
+def _walk_energies(model, values, x, first, length, drift, out):
     """As `_walk_reduced`, for energies."""
     for start in range(0, out.shape[0], length):
         for site in range(x.shape[0]):
@@ -482,6 +518,7 @@ def _walk_energies(model, values, x, first, length, out):
         e = energy(model, x)
         out[start] = e
         index = start
+        largest = max(1e-5, abs(e)) if math.isfinite(e) else 1e-5
         for step in range(1, length):
             site = 0
             while (step >> site) & 1 == 0:
@@ -492,7 +529,13 @@ def _walk_energies(model, values, x, first, length, out):
             x[site] = value
             if not math.isfinite(e):
                 e = energy(model, x)
+            if math.isfinite(e):
+                largest = max(largest, abs(e))
             out[index] = e
+            if first + start == 0 or step & (step - 1) == 0 or step == length - 1:
+                if abs(energy(model, x) - e) > drift * largest:
+                    return index
+    return -1
 
 
 def _check_space(space: Any, limit: int) -> Discrete:

@@ -92,16 +92,43 @@ class HardCore(NamedTuple):
         return change
 
 
-class LostFactor(NamedTuple):
-    """Two free spins in a field, whose energy difference lacks its factor 2: a mutant."""
+class Free(NamedTuple):
+    """Three spins, the outer ones bonded to the middle one; `part` of each difference is told."""
+
+    field: float
+    part: float
+    bond: float
+
+    def energy(self, x):
+        return -self.field * (x[0] + x[1] + x[2]) - x[1] * (x[0] + x[2])
+
+    def delta_energy(self, x, site, value):
+        local = x[1] if site != 1 else x[0] + self.bond * x[2]
+        return self.part * (x[site] - value) * (self.field + local)
+
+
+class Late(NamedTuple):
+    """Free spins in a field; with the last of twelve up, differences vanish: a mutant."""
 
     field: float
 
     def energy(self, x):
-        return -self.field * (x[0] + x[1])
+        return -self.field * x.sum()
 
     def delta_energy(self, x, site, value):
-        return 0.5 * self.field * (x[site] - value)
+        return 0.0 if x[11] == 1 else self.field * (x[site] - value)
+
+
+class Blocked(NamedTuple):
+    """Both spins up is forbidden, which the difference does not know: a mutant."""
+
+    height: float
+
+    def energy(self, x):
+        return self.height if x[0] == 1 and x[1] == 1 else 0.0
+
+    def delta_energy(self, x, site, value):
+        return 0.0
 
 
 MODELS = {
@@ -134,10 +161,43 @@ def test_gray_code_equals_batches(model):
             assert of(model, beta) == pytest.approx(of(other, beta), abs=1e-11)
 
 
-def test_wrong_difference_is_seen():
-    """The comparison above has power: a lost factor 2 makes the routes disagree."""
-    model = Model(Spins(2), LostFactor(0.5))
-    assert abs(enumeration.log_z(model, 1.0) - enumeration.log_z(Batches(model), 1.0)) > 0.1
+def test_a_right_difference_passes():
+    model = Model(Spins(3), Free(0.5, part=1.0, bond=1.0))
+    assert enumeration.log_z(model, 0.7) == pytest.approx(
+        enumeration.log_z(Batches(model), 0.7), abs=1e-13
+    )
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        Free(0.5, part=0.0, bond=1.0),
+        Free(0.5, part=-1.0, bond=1.0),
+        Free(0.5, part=0.5, bond=1.0),
+        Free(0.5, part=1.0 + 1e-6, bond=1.0),
+        Free(0.0, part=1.0, bond=0.0),  # one neighbour forgotten
+        Blocked(math.inf),
+    ],
+    ids=["zero", "wrong sign", "lost factor 2", "a millionth", "neighbour", "forbidden"],
+)
+def test_a_wrong_difference_is_refused(arrays):
+    """Its sum over a walk is no energy; the model itself, which has them, says which is right."""
+    model = Model(Spins(3 if isinstance(arrays, Free) else 2), arrays)
+    for call in (
+        lambda: enumeration.energies(model),
+        lambda: enumeration.log_z(model, 0.7),
+        lambda: enumeration.density_of_states(model),
+    ):
+        with pytest.raises(InvalidInput, match=r"contradicts itself.*delta_energy.*but of that st"):
+            call()
+    enumeration.log_z(Batches(model), 0.7)
+
+
+def test_a_wrong_difference_is_refused_beyond_the_first_walk():
+    """2^12 states, with a difference that goes wrong where the last spin is up."""
+    model = Model(Spins(12), Late(0.5))
+    with pytest.raises(InvalidInput, match=r"state 2049 with energy .* of that state it is -?\d"):
+        enumeration.energies(model)
 
 
 def test_index_order():
