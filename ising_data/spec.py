@@ -7,6 +7,7 @@ on defaults.
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -109,6 +110,15 @@ class Spec:
         for name in ("coupling", "field"):
             settle(name, _fields.number(getattr(self, name), name))
         model = self.model()
+        graph = self.graph()
+        largest = abs(self.coupling) * graph.n_bonds + abs(self.field) * graph.n_sites
+        coldest = min(self.temperatures)
+        if not math.isfinite(max(1.0, largest) / coldest):
+            raise InvalidInput(
+                f"temperatures holds {coldest!r}, which is too cold: energies reach {largest:g}, "
+                "and divided by that temperature they are larger than any double. Give a "
+                "temperature of the order of the coupling; 0.01 of it is a ground state already."
+            )
         if self.sampler is None:
             settle("sampler", "heat-bath" if model.cluster_obstacle else "swendsen-wang")
         if self.sampler not in SAMPLERS:

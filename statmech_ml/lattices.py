@@ -24,6 +24,12 @@ from .errors import InvalidInput
 Boundary = Literal["periodic", "open"]
 
 
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """`array` itself, frozen: what a lattice hands out, it keeps, and models are made from it."""
+    array.setflags(write=False)
+    return array
+
+
 class Graph:
     """Sites and bonds; what regular lattices and graphs from edges have in common."""
 
@@ -61,7 +67,7 @@ class Graph:
         bond_of = np.full((self.n_sites, width), -1, dtype=np.int64)
         neighbours[site[order], slot] = ends[:, ::-1].ravel()[order]
         bond_of[site[order], slot] = order // 2
-        return neighbours, bond_of
+        return _read_only(neighbours), _read_only(bond_of)
 
     @property
     def neighbours(self) -> np.ndarray:
@@ -76,7 +82,7 @@ class Graph:
     @cached_property
     def degrees(self) -> np.ndarray:
         """Number of bonds at each site, shape (n_sites,)."""
-        return (self.neighbours >= 0).sum(axis=1)
+        return _read_only((self.neighbours >= 0).sum(axis=1))
 
     @cached_property
     def colours(self) -> np.ndarray:
@@ -86,7 +92,7 @@ class Graph:
         """
         colours = np.full(self.n_sites, -1, dtype=np.int64)
         _colour(self.neighbours, colours)
-        return colours
+        return _read_only(colours)
 
     @cached_property
     def schedule(self) -> "Schedule":
@@ -102,7 +108,8 @@ class Graph:
 
         i, j = self.bonds.T
         matrix = coo_array((np.ones(len(i), np.int8), (i, j)), shape=(self.n_sites,) * 2)
-        return np.asarray(csgraph.connected_components(matrix, directed=False)[1], np.int64)
+        labels = csgraph.connected_components(matrix, directed=False)[1]
+        return _read_only(np.array(labels, np.int64))
 
     @property
     def n_components(self) -> int:
@@ -188,7 +195,7 @@ class Lattice(Graph):
             pairs.append(np.stack([here, there], axis=-1))
             keep.append(inside)
         stacked = np.stack(pairs, axis=1).reshape(-1, 2)
-        return stacked[np.stack(keep, axis=1).ravel()]
+        return _read_only(stacked[np.stack(keep, axis=1).ravel()])
 
     @cached_property
     def coordinates(self) -> np.ndarray:
@@ -197,7 +204,7 @@ class Lattice(Graph):
         vectors = np.array(self.vectors) if self.vectors else np.eye(d)
         positions = np.array(self.positions) if self.positions else np.zeros((self.basis, d))
         cells = np.indices(self.shape).reshape(d, -1).T @ vectors
-        return (cells[:, None, :] + positions[None]).reshape(-1, vectors.shape[1])
+        return _read_only((cells[:, None, :] + positions[None]).reshape(-1, vectors.shape[1]))
 
     @property
     def n_components(self) -> int:
@@ -247,7 +254,10 @@ def _lattice(
     positions: tuple[tuple[float, ...], ...] = (),
 ) -> Lattice:
     """Validate sides and boundary; every generator goes through here."""
-    given = (boundary,) * len(sides) if isinstance(boundary, str) else tuple(boundary)
+    try:
+        given = (boundary,) * len(sides) if isinstance(boundary, str) else tuple(boundary)
+    except TypeError:
+        given = ()  # refused below, like any other word
     if len(given) != len(sides) or any(b not in ("periodic", "open") for b in given):
         raise InvalidInput(
             f"boundary={boundary!r} must be 'periodic' or 'open', or one of them for each of the "
@@ -349,11 +359,21 @@ def bravais(shape: Any, offsets: Any, boundary: Any = "periodic", name: str = "b
     InvalidInput
         For a zero or repeated displacement, and for a lattice that falls apart into copies (all
         bonds diagonal on an even square, say): its chains would sample several systems as one.
+        Backwards is repeated too, and so is once more round a periodic side: on a ring of five, 4
+        is -1. A side of length 2 is the exception, as in `square`: there the ways to the left and
+        to the right are two bonds of one pair, and both count; just so the one way across an even
+        side to its middle, which from either end is a bond.
 
     >>> bravais((4, 4), [(0, 1), (1, 0), (1, 1), (1, -1)]).n_bonds
     64
     """
-    shape = tuple(shape)
+    try:
+        shape = tuple(shape)
+    except TypeError as error:
+        raise InvalidInput(
+            f"shape={shape!r} has no sides: give one whole number per axis, (4, 4), or (4,) for a "
+            "chain."
+        ) from error
     try:
         shifts = [tuple(operator.index(d) for d in o) for o in offsets]
     except TypeError as error:
@@ -372,9 +392,20 @@ def bravais(shape: Any, offsets: Any, boundary: Any = "periodic", name: str = "b
             raise InvalidInput(
                 f"The displacement {s} leads from a site to itself on shape {shape}."
             )
-    for i, s in enumerate(shifts):
-        if s in shifts[:i] or tuple(-d for d in s) in shifts[:i]:
-            raise InvalidInput(f"The displacement {s} is given twice (backwards counts too).")
+
+    def reduced(s: tuple[int, ...]) -> tuple[int, ...]:
+        sides = zip(s, lattice.shape, lattice.periodic, strict=True)
+        return tuple(d % n if wraps and n > 2 else d for d, n, wraps in sides)
+
+    seen: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for s in shifts:
+        if reduced(s) in seen:
+            raise InvalidInput(
+                f"The displacement {s} is given twice: on shape {lattice.shape} it bonds the same "
+                f"sites as {seen[reduced(s)]} (backwards and round a periodic side count too), and "
+                "every bond would be double. Name it once; for stronger bonds raise their coupling."
+            )
+        seen[reduced(s)] = seen[reduced(tuple(-d for d in s))] = s
     if lattice.n_components > 1:
         raise InvalidInput(
             f"A {' x '.join(map(str, shape))} lattice with displacements {shifts} falls apart into "
@@ -398,7 +429,13 @@ def from_edges(edges: Any, n_sites: int | None = None) -> EdgeGraph:
     >>> from_edges([(0, 1), (1, 2)]).n_sites
     3
     """
-    given = np.asarray(edges)
+    try:
+        given = np.asarray(edges)
+    except ValueError as error:
+        raise InvalidInput(
+            "edges has rows of different lengths; integer pairs (n_edges, 2) are needed: "
+            "[(0, 1), (1, 2)]."
+        ) from error
     if given.size == 0:
         given = np.empty((0, 2), dtype=np.int64)
     if given.ndim != 2 or given.shape[1] != 2 or not np.issubdtype(given.dtype, np.integer):

@@ -322,6 +322,12 @@ def _sites(states: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def _check_shape(spins: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
+    whole = isinstance(shape, tuple | list) and all(isinstance(n, int | np.integer) for n in shape)
+    if not whole:
+        raise InvalidInput(
+            f"shape={shape!r} is not a tuple of whole numbers. Give the sides of the lattice: "
+            "(rows, columns), or (length,) for a chain."
+        )
     if not shape or min(shape) < 1 or math.prod(shape) != spins.shape[-1]:
         raise InvalidInput(
             f"shape={shape} holds {math.prod(shape)} sites, but each state has {spins.shape[-1]}. "

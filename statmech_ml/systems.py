@@ -23,6 +23,7 @@ Energies are in units of the coupling; beta stays outside (`reduced_energy` is w
 needs).
 """
 
+from dataclasses import FrozenInstanceError
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -123,6 +124,9 @@ class Model:
         leave it out if it does not.
 
     A model of your own is a NamedTuple and one call: ``Model(Spins(16), MyEnergy(couplings))``.
+
+    Models do not change: what is derived from their attributes (tables, capabilities) is kept, so
+    an attribute is set once, in ``__init__``.
     """
 
     def __init__(self, space: Space, arrays: NamedTuple, lattice: Graph | None = None) -> None:
@@ -156,6 +160,22 @@ class Model:
         out = np.empty(betas.size)
         _reduced_energies(self.arrays, flat.reshape(-1, x.shape[-1]), betas.reshape(-1), out)
         return out.reshape(batch)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        derived = isinstance(getattr(type(self), name, None), cached_property)
+        if derived or name in vars(self):
+            kind = type(self).__name__
+            raise FrozenInstanceError(
+                f"{name}={value!r} cannot be set: a {kind} is frozen, because tables made from its "
+                "attributes are already in use and would go on describing the old ones. Make "
+                f"another {kind}."
+            )
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(
+            f"{name} cannot be deleted: a {type(self).__name__} is frozen. Make another one."
+        )
 
     @cached_property
     def capabilities(self) -> frozenset[str]:

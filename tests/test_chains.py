@@ -1,7 +1,9 @@
 """`sample` and `Chain`: shapes, continuation, interrupts, saving, warnings, and bad input."""
 
+import dataclasses
 import os
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from statmech_ml.errors import (
 )
 from statmech_ml.models import BernoulliRBM, DoubleWell, Ising
 from statmech_ml.samplers import MALA, BlockGibbs, HeatBath, Metropolis, State, SwendsenWang, Wolff
+from statmech_ml.spaces import Spins
+from statmech_ml.systems import Model
 
 RING = Ising(lattices.chain(6))
 TORUS = Ising(lattices.square(4))
@@ -37,7 +41,37 @@ def same(a: Chain, b: Chain) -> bool:
         and all(np.array_equal(a.info[k], b.info[k]) for k in a.info)
         and a.sampler == b.sampler
         and (a.thin, a.n_sites, a.interrupted) == (b.thin, b.n_sites, b.interrupted)
+        and a.boltzmann == b.boltzmann
     )
+
+
+class Squared(NamedTuple):
+    """Weighs configurations with exp(-beta E - (beta E)^2 / 10), which is no exp(-beta E)."""
+
+    size: int
+
+    def energy(self, x):
+        total = 0.0
+        for i in range(self.size - 1):
+            total -= x[i] * x[i + 1]
+        return total
+
+    def reduced_energy(self, x, beta):
+        u = beta * self.energy(x)
+        return u + 0.1 * u * u
+
+    def delta_reduced_energy(self, x, site, value, beta):
+        old = self.reduced_energy(x, beta)
+        y = x.copy()
+        y[site] = value
+        return self.reduced_energy(y, beta) - old
+
+
+@dataclasses.dataclass(frozen=True)
+class Relabelled(HeatBath):
+    """A sampler that is not part of the package."""
+
+    label: object = "mine"
 
 
 # --- what comes out -------------------------------------------------------------------------------
@@ -228,6 +262,92 @@ def test_estimates_of_unknown_and_vector_observables():
     assert chain.estimate("energy").value == pytest.approx(chain.energy.mean())
 
 
+@pytest.mark.parametrize("beta", [0.0, 1.0, 2.5])
+@pytest.mark.parametrize("name", ["energy_per_site", "specific_heat"])
+def test_thermal_quantities_need_beta_times_the_energy(beta, name):
+    """At beta = 1 too: d/dbeta acts inside the free energy of an RBM."""
+    chain = sample(RBM, BlockGibbs(), beta=beta, n_chains=4, n_draws=500, rng=1)
+    assert not chain.boltzmann
+    assert not chain.at(beta).boltzmann
+    with pytest.raises(InvalidInput, match=r"reduced energy is not beta .* rbm\.joint\(\)"):
+        chain.estimate(name)
+    assert chain.estimate("energy").value == chain.energy.mean()
+    joint = sample(RBM.joint(), beta=beta, n_chains=4, n_draws=500, rng=1)
+    assert joint.boltzmann
+    if beta:
+        assert np.isfinite(joint.estimate(name).value)
+
+
+def test_models_with_a_reduced_energy_of_their_own_are_recognised():
+    model = Model(Spins(6), Squared(6))
+    for start in ("random", "ordered"):
+        chain = sample(model, Metropolis(), beta=0.3, n_draws=400, start=start, rng=1)
+        assert not chain.boltzmann
+        with pytest.raises(InvalidInput, match="'susceptibility' is derived for ensembles"):
+            chain.estimate("susceptibility")
+        assert np.isfinite(chain.estimate("binder").value)
+    for model, sampler in [(TORUS, HeatBath()), (WELL, MALA())]:
+        assert sample(model, sampler, beta=[0.0, 0.7], n_draws=5, rng=1).boltzmann
+
+
+def test_a_built_in_observable_under_its_own_name_changes_no_estimate():
+    names = {name: name for name in ("magnetization", "abs_magnetization")}
+    chain = sample(TORUS, beta=0.2, n_draws=300, rng=1, observables=names)
+    plain = sample(TORUS, beta=0.2, n_draws=300, rng=1)
+    for name in names:
+        assert chain.estimate(name) == plain.estimate(name)
+    total = chain.observables["abs_magnetization"]
+    assert np.array_equal(total, np.abs(plain.observables["magnetization"]))
+
+
+def test_betas_that_differ_by_rounding_are_one():
+    betas = [0.3, 0.3 * (1 + 1e-13), 0.3 * (1 - 1e-13), 0.5]
+    chain = sample(TORUS, SwendsenWang(), beta=betas, n_draws=300, rng=1)
+    for beta in betas[:3]:
+        assert chain.at(beta).n_chains == 3
+        assert np.isfinite(chain.at(beta).estimate("specific_heat").value)
+    with pytest.raises(InvalidInput, match="2 different betas"):
+        chain.estimate("energy")
+    apart = sample(TORUS, beta=[0.3, 0.3 * (1 + 1e-9), 0.0], n_draws=5, rng=1)
+    assert [apart.at(beta).n_chains for beta in apart.beta] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("beta", ["x", None, [0.2, 0.3], 1j, np.nan])
+def test_at_takes_one_number(beta):
+    chain = sample(TORUS, beta=[0.2, 0.3], n_draws=5, rng=1)
+    with pytest.raises(
+        InvalidInput, match=r"not a number|one number|No chain ran at beta=(nan|None)"
+    ):
+        chain.at(beta)
+
+
+@pytest.mark.parametrize(
+    ("late", "message"),
+    [
+        (lambda x: x[:, :1], r"'o' returned shape \(4, 1\) at draw 2, but \(4, 2\) at the start"),
+        (lambda x: x[0, 0], r"'o' returned shape \(\) at draw 2"),
+        (lambda x: [[1], [2, 3], [4], [5]], "'o' returned no array of numbers at draw 2"),
+        (lambda x: x[:, :2] * 1j, "'o' is complex at draw 2"),
+    ],
+    ids=["shape", "scalar", "ragged", "complex"],
+)
+def test_an_observable_that_changes_its_mind_is_named_with_the_draw(late, message):
+    calls = []
+
+    def o(x):
+        calls.append(1)
+        return x[:, :2] if len(calls) <= 3 else late(x)  # the start, draws 0 and 1
+
+    with pytest.raises(InvalidInput, match=message):
+        sample(TORUS, beta=0.4, n_draws=5, rng=1, observables={"o": o})
+
+
+def test_complex_observables_are_kept():
+    asked = {"z": lambda x: x[:, 0] + 1j * x[:, 1]}
+    chain = sample(TORUS, beta=0.4, n_draws=5, rng=1, observables=asked)
+    assert np.array_equal(chain.observables["z"].imag, chain.states[..., 1])
+
+
 def test_a_short_chain_says_so_and_carries_its_estimate():
     chain = sample(TORUS, beta=0.5, n_chains=1, n_draws=30, burn_in=50, rng=1)
     with pytest.raises(ShortChain) as info:
@@ -330,6 +450,71 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
         chain.save(tmp_path / "file" / "run.zarr")
 
 
+def test_a_chain_of_a_sampler_that_is_not_part_of_the_package(tmp_path):
+    chain = sample(TORUS, Relabelled(label="a"), beta=0.4, n_draws=3, thin=np.int64(2), rng=2)
+    chain.save(tmp_path / "run.zarr")
+    for known in (None, {"Other": Relabelled}):
+        with pytest.raises(
+            StoreError, match=r"Relabelled of the module .* samplers=\{'Relabelled'"
+        ):
+            Chain.load(tmp_path / "run.zarr", samplers=known)
+    assert same(Chain.load(tmp_path / "run.zarr", samplers={"Relabelled": Relabelled}), chain)
+    with pytest.raises(StoreError, match="no class of samplers"):
+        Chain.load(tmp_path / "run.zarr", samplers={"Relabelled": print})
+    with pytest.raises(StoreError, match=r"'label': 'a'.*which HeatBath does not take"):
+        Chain.load(tmp_path / "run.zarr", samplers={"Relabelled": HeatBath})
+
+
+@pytest.mark.parametrize(
+    "label", [np.ones(2), [1, 2], object(), {1: 2}], ids=["array", "list", "object", "dict"]
+)
+def test_settings_that_would_not_come_back_are_refused(tmp_path, label):
+    chain = sample(TORUS, Relabelled(label=label), beta=0.4, n_draws=3, rng=2)
+    with pytest.raises(StoreError, match="cannot be saved"):
+        chain.save(tmp_path / "run.zarr")
+    assert not os.listdir(tmp_path)
+
+
+def test_a_sampler_cannot_pass_for_one_of_the_package(tmp_path):
+    fake = type("HeatBath", (Relabelled,), {})
+    sample(TORUS, fake(), beta=0.4, n_draws=3, rng=2).save(tmp_path / "run.zarr")
+    with pytest.raises(StoreError, match="sampler HeatBath of the module"):
+        Chain.load(tmp_path / "run.zarr")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["seed", "sweep", "n_sites", "thin", "boltzmann", "interrupted", "sampler", "provenance"],
+)
+def test_edited_attributes_are_noticed(tmp_path, name):
+    import zarr
+
+    sample(TORUS, beta=0.4, n_draws=3, rng=2).save(tmp_path / "run.zarr")
+    attributes = zarr.open_group(tmp_path / "run.zarr", mode="a").attrs
+    kept = attributes[name]
+    attributes[name] = "7"
+    with pytest.raises(StoreError, match="damaged: its attributes"):
+        Chain.load(tmp_path / "run.zarr")
+    attributes[name] = kept
+    assert Chain.load(tmp_path / "run.zarr").thin == 1
+    del attributes[name]
+    with pytest.raises(StoreError, match="damaged: its attributes"):
+        Chain.load(tmp_path / "run.zarr")
+
+
+def test_what_cannot_be_stored_is_refused(tmp_path):
+    chain = sample(TORUS, beta=0.4, n_draws=3, rng=2)
+    series = np.zeros((4, 3))
+    for name in ("..", ".", "__x", "a/b", "zarr.json", "", "a\n", "x" * 300):
+        with pytest.raises(InvalidInput, match="cannot be called"):
+            dataclasses.replace(chain, observables={name: series}).save(tmp_path / "run.zarr")
+    with pytest.raises(InvalidInput, match="observables/o has dtype object"):
+        dataclasses.replace(chain, observables={"o": series.astype(object)}).save(tmp_path / "run")
+    with pytest.raises(StoreError, match="provenance is no JSON"):
+        dataclasses.replace(chain, provenance={"model": TORUS}).save(tmp_path / "run.zarr")
+    assert not os.listdir(tmp_path)
+
+
 def test_foreign_and_missing_stores(tmp_path):
     import zarr
 
@@ -372,6 +557,14 @@ def test_every_file_of_a_store_is_missed_or_checked(tmp_path, damage):
 
 # --- bad input ------------------------------------------------------------------------------------
 
+
+class WithGradient:
+    """Refuses to become an array, as a torch tensor does that requires grad."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach()")
+
+
 NOTHING = {"n_draws": 10**12, "rng": 1}  # so many draws that any work would not end
 
 BAD = {
@@ -413,7 +606,55 @@ BAD = {
         "'magnetisation' is unknown. Built in: magnetization",
     ),
     "observable number": (RING, {"beta": 1.0, "observables": {"m": 3}}, "give a function"),
-    "observable energy": (RING, {"beta": 1.0, "observables": {"energy": len}}, "another name"),
+    "observable energy": (RING, {"beta": 1.0, "observables": {"energy": len}}, "is taken"),
+    "beta with a gradient": (RING, {"beta": WithGradient()}, r"not a number.*detach\(\)"),
+    "complex beta": (RING, {"beta": 1j}, "is not a number.*complex"),
+    "ragged beta": (RING, {"beta": [[1.0], [1.0, 2.0]]}, "is not a number"),
+    "observable list": (RING, {"beta": 1.0, "observables": ["magnetization"]}, "is no dict"),
+    "observable magnetization": (
+        RING,
+        {"beta": 1.0, "observables": {"magnetization": lambda x: x[:, 0]}},
+        "name 'magnetization' is taken",
+    ),
+    "observable specific heat": (
+        RBM,
+        {
+            "beta": 1.0,
+            "sampler": BlockGibbs(),
+            "observables": {"specific_heat": lambda x: x[:, 0]},
+        },
+        "name 'specific_heat' is taken",
+    ),
+    "observable under another's name": (
+        RING,
+        {"beta": 1.0, "observables": {"magnetization": "abs_magnetization"}},
+        "name 'magnetization' is taken",
+    ),
+    "observable dots": (RING, {"beta": 1.0, "observables": {"..": len}}, "cannot be called"),
+    "ragged observable": (
+        RING,
+        {"beta": 1.0, "n_draws": 10, "observables": {"o": lambda x: [[1], [1, 2], [1], [1]]}},
+        "'o' returned no array of numbers at the start",
+    ),
+    "dates": (
+        RING,
+        {
+            "beta": 1.0,
+            "n_draws": 10,
+            "observables": {"o": lambda x: np.zeros(len(x), "datetime64[s]")},
+        },
+        "'o' returned no array of numbers at the start: dtype datetime64",
+    ),
+    "objects": (
+        RING,
+        {"beta": 1.0, "n_draws": 10, "observables": {"o": lambda x: np.array([None] * len(x))}},
+        "dtype object",
+    ),
+    "observable with a gradient": (
+        RING,
+        {"beta": 1.0, "n_draws": 10, "observables": {"o": lambda x: WithGradient()}},
+        "no array of numbers.*detach",
+    ),
     "observable slash": (RING, {"beta": 1.0, "observables": {"a/b": len}}, "without a slash"),
     "observable shape": (
         RING,

@@ -78,6 +78,17 @@ def test_bonds_degrees_and_neighbour_tables_agree(lattice):
 
 
 @ALL
+@pytest.mark.parametrize(
+    "name", ["bonds", "neighbours", "neighbour_bonds", "degrees", "colours", "components"]
+)
+def test_what_a_lattice_keeps_cannot_be_written_to(lattice, name):
+    before = getattr(lattice, name).copy()
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(lattice, name)[:] = 0
+    assert np.array_equal(getattr(lattice, name), before)
+
+
+@ALL
 def test_colours_are_proper_and_the_schedule_lists_them(lattice):
     colours = lattice.colours
     assert (colours >= 0).all()
@@ -185,7 +196,7 @@ def test_components(lattice):
         ((6, 4), [(1, 1), (1, -1)], 2),
         ((5, 4), [(1, 1), (1, -1)], 1),
         ((6,), [(2,)], 2),
-        ((9,), [(3,), (6,)], 3),
+        ((12,), [(3,), (6,)], 3),
         ((9,), [(2,)], 1),
         ((4, 6), [(0, 1), (2, 0)], 2),
         ((4, 4, 4), [(1, 1, 0), (1, 0, 1), (0, 1, 1)], 2),
@@ -243,6 +254,13 @@ def test_rings_are_recognised_by_whatever_name(lattice):
         (lambda: lattices.bravais((4, 4), [(0, 0), (0, 1), (1, 0)]), "to itself"),
         (lambda: lattices.bravais((4, 4), [(0, 4), (0, 1), (1, 0)]), "to itself"),
         (lambda: lattices.bravais((4, 4), [(0, 1), (1, 0), (0, -1)]), "given twice"),
+        (lambda: lattices.bravais((5,), [(1,), (4,)]), r"\(4,\) is given twice.*as \(1,\)"),
+        (lambda: lattices.bravais((5,), [(1,), (6,)]), r"\(6,\) is given twice.*as \(1,\)"),
+        (lambda: lattices.bravais((3, 4), [(0, 1), (1, 0), (1, 2), (2, 2)]), "given twice"),
+        (lambda: lattices.bravais((2,), [(1,), (-1,)]), "given twice"),
+        (lambda: lattices.bravais(4, [(1,)]), r"shape=4 has no sides"),
+        (lambda: lattices.bravais((4,), [(1,)], None), "'periodic' or 'open'"),
+        (lambda: lattices.square(4, boundary=None), "boundary=None must be"),
         (lambda: lattices.bravais((4, 4), [(0, 1), (1,)]), "2 entries"),
         (lambda: lattices.bravais((4, 4), [(0, 1.5), (1, 0)]), "whole-number"),
         (lambda: lattices.bravais((4,), []), "entries each"),
@@ -252,6 +270,7 @@ def test_rings_are_recognised_by_whatever_name(lattice):
         (lambda: lattices.from_edges([(0, -1)]), "names site -1"),
         (lambda: lattices.from_edges([(0.0, 1.0)]), "integer pairs"),
         (lambda: lattices.from_edges([(0, 1, 2)]), "integer pairs"),
+        (lambda: lattices.from_edges([(0, 1), (1,)]), "rows of different lengths"),
         (lambda: lattices.from_edges([]), "at least one site"),
         (lambda: lattices.from_edges([(0, 1)], n_sites=2.5), "whole number"),
     ],
@@ -259,6 +278,18 @@ def test_rings_are_recognised_by_whatever_name(lattice):
 def test_what_cannot_be_a_lattice_is_refused(make, message):
     with pytest.raises(InvalidInput, match=message):
         make()
+
+
+def test_a_bond_is_double_only_across_a_side_of_two_or_to_the_middle():
+    def largest(shape, offsets, boundary="periodic"):
+        bonds = np.sort(lattices.bravais(shape, offsets, boundary).bonds, axis=1)
+        return np.unique(bonds, axis=0, return_counts=True)[1].max()
+
+    assert largest((5,), [(1,), (2,)]) == 1
+    assert largest((5,), [(1,), (4,)], "open") == 1  # without a way round, 4 is not -1
+    assert largest((2, 5), [(0, 1), (1, 1), (1, -1)]) == 2
+    assert largest((4,), [(1,), (2,)]) == 2
+    assert largest((3, 2), [(0, 1), (1, 0)]) == 2
 
 
 def test_a_huge_lattice_costs_nothing_until_a_table_is_asked_for():

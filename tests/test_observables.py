@@ -88,6 +88,9 @@ def test_batches_do_not_show(seed, monkeypatch):
     [
         (lambda: correlation_function(np.ones(12), (3, 5)), "holds 15 sites"),
         (lambda: correlation_function(np.ones(12), ()), "shape"),
+        (lambda: correlation_function(np.ones(15), 15), r"shape=15 is not a tuple.*\(length,\)"),
+        (lambda: correlation_function(np.ones(12), (3.0, 4)), "whole numbers"),
+        (lambda: staggered_magnetization(np.ones(12), "12"), "whole numbers"),
         (lambda: correlation_function(np.ones((0, 12)), (3, 4)), "no states"),
         (lambda: staggered_magnetization(np.ones(12), (13,)), "holds 13 sites"),
         (lambda: magnetization(1.0), "axis of sites"),

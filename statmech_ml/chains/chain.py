@@ -12,7 +12,10 @@ from .. import observables
 from ..errors import InvalidInput
 from ..samplers import Sampler, State
 from ..statistics import Estimate, mean
-from . import storage
+from . import betas, storage
+
+_OF_BETA_ENERGY = ("energy_per_site", "specific_heat", "susceptibility")
+"""Derived quantities whose formulas hold where the reduced energy is beta E."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class Chain:
         Versions, seed, stream id, model and sampler.
     interrupted : bool
         Whether the run was stopped by the keyboard before its last draw.
+    boltzmann : bool
+        Whether the model's reduced energy is beta E, as `sample` found on the configurations
+        before and after the run. An RBM's is not.
     """
 
     energy: np.ndarray
@@ -54,6 +60,7 @@ class Chain:
     info: Mapping[str, np.ndarray] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     interrupted: bool = False
+    boltzmann: bool = True
 
     @property
     def n_chains(self) -> int:
@@ -66,12 +73,11 @@ class Chain:
         return self.energy.shape[1]
 
     def at(self, beta: float) -> "Chain":
-        """The chains that ran at this beta. Raises InvalidInput if none did."""
-        chosen = np.isclose(self.beta, beta, rtol=1e-12, atol=0.0)
-        if not chosen.any():
-            raise InvalidInput(
-                f"No chain ran at beta={beta!r}; there are {np.unique(self.beta).tolist()}."
-            )
+        """The chains that ran at this beta. Raises InvalidInput if none did.
+
+        Betas that differ by rounding are one beta.
+        """
+        chosen = betas.at(self.beta, beta)
 
         def pick(series: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             return {name: values[chosen] for name, values in series.items()}
@@ -103,7 +109,8 @@ class Chain:
         Raises
         ------
         InvalidInput
-            For an unknown name, and for chains at different betas (choose with `at`).
+            For an unknown name, for chains at different betas (choose with `at`), and for a
+            thermal quantity of a model whose reduced energy is not beta E.
         ShortChain
             When the error cannot be trusted.
         """
@@ -111,8 +118,14 @@ class Chain:
             self._require_one_beta(name)
             return mean(self.energy, on_short=on_short)
         if name in observables.DERIVED:
-            if name != "energy_per_site" or len(np.unique(self.beta)) > 1:
-                self._require_one_beta(name)
+            self._require_one_beta(name)
+            if name in _OF_BETA_ENERGY and not self.boltzmann:
+                raise InvalidInput(
+                    f"{name!r} is derived for ensembles exp(-beta E), but this model's reduced "
+                    "energy is not beta times its energy (an RBM's sums the hidden units out at "
+                    "beta), so the formula would give another number. Sample a model where it is, "
+                    "for an RBM rbm.joint(); estimate('energy') is the mean of model.energy."
+                )
             return observables.estimate(
                 name,
                 energy=self.energy,
@@ -134,10 +147,11 @@ class Chain:
         raise InvalidInput(f"{name!r} is unknown. There are {', '.join(known)}.")
 
     def _require_one_beta(self, name: str) -> None:
-        if len(np.unique(self.beta)) > 1:
+        different, _ = betas.groups(self.beta)
+        if len(different) > 1:
             raise InvalidInput(
-                f"The chains ran at {len(np.unique(self.beta))} different betas, so {name!r} has "
-                "no one value. Choose one: chain.at(beta).estimate(...)."
+                f"The chains ran at {len(different)} different betas, so {name!r} has no one "
+                "value. Choose one: chain.at(beta).estimate(...)."
             )
 
     def to_arviz(self) -> Any:
@@ -154,11 +168,25 @@ class Chain:
     def save(self, path: str | Path) -> None:
         """Write everything to a zarr store; appears under its name only when complete.
 
-        Raises StoreError if the path exists or cannot be written.
+        Raises StoreError if the path exists or cannot be written, or if the sampler has settings
+        that cannot be stored; InvalidInput for series that cannot be stored.
         """
         storage.write(self, Path(path))
 
     @classmethod
-    def load(cls, path: str | Path) -> "Chain":
-        """Read what `save` wrote. Raises StoreError for anything else, and for a damaged store."""
-        return cls(**storage.read(Path(path)))
+    def load(cls, path: str | Path, samplers: Mapping[str, type[Sampler]] | None = None) -> "Chain":
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+        samplers : dict, optional
+            Name -> class of samplers of your own that made the chain. Loading never imports code:
+            only the samplers of this package are known without being given.
+
+        Raises
+        ------
+        StoreError
+            For anything else, for a damaged store, and for a sampler that is not known.
+        """
+        return cls(**storage.read(Path(path), samplers or {}))

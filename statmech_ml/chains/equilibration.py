@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import EquilibrationWarning, InvalidInput, ShortChain
 from ..statistics import drift_z, split_r_hat
+from . import betas
 
 # R-hat above 1.1, or a drift that equilibrium shows once in 1.7 million runs.
 MAX_R_HAT = 1.1
@@ -23,8 +24,9 @@ def warn_unless_equilibrated(chain: Any) -> None:
         stuck = int((chain.info["acceptance"].sum(axis=1) == 0).sum())
         if stuck:
             complaints.append(f"{stuck} of {chain.n_chains} chains never moved (never_moved)")
-    for beta in np.unique(chain.beta):
-        energies = chain.energy[chain.beta == beta]
+    different, group = betas.groups(chain.beta)
+    for k, beta in enumerate(different):
+        energies = chain.energy[group == k]
         if not np.ptp(energies):
             continue  # a ground state does not fluctuate, and all chains share it
         r_hat = split_r_hat(energies) if len(energies) > 1 else 1.0

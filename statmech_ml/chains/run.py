@@ -14,6 +14,8 @@ from ..errors import InvalidInput
 from ..samplers import HeatBath, Sampler, State
 from ..spaces import Spins
 from ..systems import EnergyModel
+from . import betas as betas_
+from . import storage
 from .chain import Chain
 from .equilibration import warn_unless_equilibrated
 
@@ -22,6 +24,9 @@ BUILT_IN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "abs_magnetization": lambda states: np.abs(observables_.magnetization(states)),
 }
 """Observables that `sample` knows by name; totals, float64 (chain,)."""
+
+_RESERVED = frozenset({"energy", *observables_.DERIVED, *BUILT_IN})
+_EXAMPLE = "e.g. observables={'first': lambda x: x[:, 0]}"
 
 
 def sample(
@@ -66,7 +71,7 @@ def sample(
     observables : dict
         Name -> function of the configurations (chain, size), returning (chain, ...), or one of
         "magnetization", "abs_magnetization". Measured at every draw; spins always get
-        "magnetization".
+        "magnetization". Names that `Chain.estimate` gives a meaning are taken.
     keep_states : bool
         Whether to keep the configurations.
     device : "cpu" or "cuda"
@@ -81,7 +86,7 @@ def sample(
     Raises
     ------
     InvalidInput, MissingCapability
-        Before any work starts.
+        Before any work starts; later only when an observable changes its shape on the way.
 
     Warns
     -----
@@ -100,12 +105,14 @@ def sample(
     sampler = given
     continuing = isinstance(start, State)
     seed = _check_stream(start, rng)
-    betas = _betas(beta, temperature, n_chains if not continuing else len(start.x))
-    for name, value, least in [("n_draws", n_draws, 1), ("thin", thin, 1)]:
-        _check_count(name, value, least)
+    if n_chains is not None:
+        n_chains = _count("n_chains", n_chains, 1)
+    given_chains = len(start.x) if continuing else n_chains
+    betas = betas_.from_arguments(beta, temperature, given_chains)
+    n_draws, thin = _count("n_draws", n_draws, 1), _count("thin", thin, 1)
     if burn_in is None:
         burn_in = 0 if continuing else max(10, n_draws * thin // 5)
-    _check_count("burn_in", burn_in, 0)
+    burn_in = _count("burn_in", burn_in, 0)
     if continuing and n_chains is not None and n_chains != len(start.x):
         raise InvalidInput(f"n_chains={n_chains}, but start= holds {len(start.x)} chains.")
     if device not in ("cpu", "cuda"):
@@ -125,6 +132,7 @@ def sample(
             f"{_rng.MAX_SWEEP}. Start a new one: start=chain.final.x with another rng=."
         )
     provenance = _provenance(model, state.seed, device)
+    boltzmann = _is_boltzmann(model, state.x, betas)
     series = {name: _allocate(name, f, state.x, n_draws) for name, f in measured.items()}
 
     sampler, state = (
@@ -142,7 +150,7 @@ def sample(
                 new, watched = sampler.advance(model, state, betas, thin, device)
                 energy[:, done] = model.energy(new.x)
                 for name, f in measured.items():
-                    series[name][:, done] = f(new.x)
+                    _record(name, f, new.x, series[name], done)
                 for name, values in watched.items():
                     info.setdefault(name, np.empty((len(betas), n_draws)))[:, done] = values
                 if states is not None:
@@ -165,6 +173,7 @@ def sample(
         info={name: values[:, :done] for name, values in info.items()},
         provenance=provenance | {"sampler": repr(sampler), "stream": sampler.stream},
         interrupted=interrupted,
+        boltzmann=boltzmann and _is_boltzmann(model, state.x, betas),
     )
     warn_unless_equilibrated(chain)
     return chain
@@ -182,43 +191,28 @@ def _check_stream(start: Any, rng: Any) -> int:
     return _rng.seed_from(rng)
 
 
-def _betas(beta: Any, temperature: Any, n_chains: int | None) -> np.ndarray:
-    if (beta is None) == (temperature is None):
-        given = "neither" if beta is None else "both"
-        raise InvalidInput(f"Give one of beta= and temperature=; {given} was given.")
-    name, value = ("beta", beta) if temperature is None else ("temperature", temperature)
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{name}={value!r} is not a number or an array of numbers.") from error
-    if array.ndim > 1 or array.size == 0:
-        raise InvalidInput(f"{name} has shape {array.shape}; give a number or one per chain.")
-    if (
-        not np.isfinite(array).all()
-        or (array < 0).any()
-        or (name == "temperature" and (array == 0).any())
-    ):
-        raise InvalidInput(
-            f"{name}={value!r} cannot work: temperatures are positive and finite (infinite "
-            "temperature is allowed as beta=0). For an antiferromagnet, turn the sign of the "
-            "coupling."
-        )
-    if n_chains is None:
-        n_chains = array.size if array.ndim else 4
-    _check_count("n_chains", n_chains, 1)
-    if array.ndim and array.size != n_chains:
-        raise InvalidInput(f"{name} has {array.size} entries for {n_chains} chains.")
-    with np.errstate(over="ignore"):
-        betas = array if name == "beta" else 1.0 / array
-    if not np.isfinite(betas).all():
-        raise InvalidInput(f"temperature={value!r} is too small: 1 / temperature overflows.")
-    return np.ascontiguousarray(np.broadcast_to(betas, n_chains))
-
-
-def _check_count(name: str, value: Any, least: int) -> None:
+def _count(name: str, value: Any, least: int) -> int:
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < least:
         raise InvalidInput(f"{name}={value!r} must be a whole number of at least {least}.")
+    return int(value)
+
+
+def _is_boltzmann(model: EnergyModel, x: np.ndarray, betas: np.ndarray) -> bool:
+    """Whether the reduced energy of the configurations x is beta E, at `betas` and at half of them.
+
+    One beta would not tell: an RBM's reduced energy is beta E at beta = 1 and nowhere else.
+    """
+    with np.errstate(all="ignore"):
+        energy = np.asarray(model.energy(x))
+        possible = np.isfinite(energy)
+        for beta in (betas, np.where(betas > 0.0, 0.5 * betas, 0.5)):
+            expected = (beta * energy)[possible]
+            found = np.asarray(model.reduced_energy(x, beta))[possible]
+            scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
+            if not np.allclose(found, expected, rtol=1e-9, atol=1e-9 * scale):
+                return False
+    return True
 
 
 def _measured(model: Any, asked: Mapping[str, Any] | None) -> dict[str, Callable[..., Any]]:
@@ -226,11 +220,18 @@ def _measured(model: Any, asked: Mapping[str, Any] | None) -> dict[str, Callable
     chosen: dict[str, Callable[..., Any]] = {}
     if isinstance(model.space, Spins):
         chosen["magnetization"] = BUILT_IN["magnetization"]
+    if asked is not None and not isinstance(asked, Mapping):
+        raise InvalidInput(
+            f"observables={asked!r} is no dict: each observable needs a name. Give name -> "
+            f"function, {_EXAMPLE}."
+        )
     for name, f in (asked or {}).items():
-        if name == "energy":
-            raise InvalidInput("The energy is always measured; give the observable another name.")
-        if not isinstance(name, str) or not name or "/" in name:
-            raise InvalidInput(f"An observable cannot be called {name!r}: a word without a slash.")
+        storage.check_name(name)
+        if name in _RESERVED and not (name in BUILT_IN and isinstance(f, str) and f == name):
+            raise InvalidInput(
+                f"The name {name!r} is taken: chain.estimate({name!r}) has a meaning of its own, "
+                f"which this observable would change. Call it something else, {_EXAMPLE}."
+            )
         if isinstance(f, str):
             if f not in BUILT_IN:
                 raise InvalidInput(
@@ -254,13 +255,46 @@ def _on_a_copy(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _allocate(name: str, f: Callable[..., Any], x: np.ndarray, n_draws: int) -> np.ndarray:
     """Try the observable on the start and make room for its series."""
-    value = np.asarray(f(x))
+    value = _value(name, f, x, "the start")
     if value.ndim == 0 or len(value) != len(x):
         raise InvalidInput(
             f"The observable {name!r} returned shape {value.shape} for {len(x)} configurations; it "
             f"must return one entry per chain, ({len(x)}, ...)."
         )
-    return np.empty((len(x), n_draws, *value.shape[1:]), np.result_type(value.dtype, np.float64))
+    dtype = np.complex128 if value.dtype.kind == "c" else np.float64
+    return np.empty((len(x), n_draws, *value.shape[1:]), dtype)
+
+
+def _record(name: str, f: Callable[..., Any], x: np.ndarray, series: np.ndarray, draw: int) -> None:
+    """Measure the observable and put it into its series."""
+    value = _value(name, f, x, f"draw {draw}")
+    slot = series[:, draw]
+    if value.shape != slot.shape:
+        raise InvalidInput(
+            f"The observable {name!r} returned shape {value.shape} at draw {draw}, but "
+            f"{slot.shape} at the start. A series needs one shape: return NaN for what is missing."
+        )
+    if value.dtype.kind == "c" and slot.dtype.kind != "c":
+        raise InvalidInput(
+            f"The observable {name!r} is complex at draw {draw}, but was real at the start. Return "
+            "complex numbers from the start."
+        )
+    slot[...] = value
+
+
+def _value(name: str, f: Callable[..., Any], x: np.ndarray, when: str) -> np.ndarray:
+    result = f(x)
+    try:
+        value = np.asarray(result)
+        if value.dtype.kind in storage.NUMBERS:
+            return value
+        problem = f"dtype {value.dtype}"
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged; tensors with a gradient
+        problem = str(error).rstrip(".")
+    raise InvalidInput(
+        f"The observable {name!r} returned no array of numbers at {when}: {problem}. It must "
+        f"return numbers, one entry per chain, ({len(x)}, ...)."
+    )
 
 
 def _provenance(model: Any, seed: int, device: str) -> dict[str, Any]:

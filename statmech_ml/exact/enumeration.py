@@ -11,10 +11,10 @@ chunks, and only functions that return one number per state hold them all (at mo
 Two-valued models with the capability `Local` are walked in Gray code, one flip and one energy
 difference per state (F. Gray, US patent 2632058, 1953). A sum of 2^26 differences would collect
 rounding errors, so a walk covers 2^10 states only and the next one starts from an energy computed
-afresh; within a walk the error stays below 2^10 roundings. Walks do
-not trust the differences: their sum is compared with the energy itself at every state of the first
-walk, and at step 1, 2, 4, ... and the last one of all others, so a model whose `delta_energy`
-contradicts its `energy` is refused instead of summed. All other models are evaluated in batches through
+afresh; within a walk the error stays below 2^10 roundings. Walks do not trust the differences:
+their sum is compared with the energy itself at every state of the first walk, and at the steps 1,
+2, 4, ... and the last one of the others, so a model whose `delta_energy` contradicts its `energy`
+is refused instead of summed. All other models are evaluated in batches through
 ``reduced_energy``.
 """
 
@@ -503,9 +503,9 @@ def _walk_reduced(model, beta, values, x, first, length, drift, out):
             if math.isfinite(u):
                 largest = max(largest, abs(u))
             out[index] = u
-            if first + start == 0 or step & (step - 1) == 0 or step == length - 1:
-                if abs(reduced_energy(model, x, beta) - u) > drift * largest:
-                    return index
+            judged = first + start == 0 or step & (step - 1) == 0 or step == length - 1
+            if judged and abs(reduced_energy(model, x, beta) - u) > drift * largest:
+                return index
     return -1
 
 
@@ -532,9 +532,9 @@ def _walk_energies(model, values, x, first, length, drift, out):
             if math.isfinite(e):
                 largest = max(largest, abs(e))
             out[index] = e
-            if first + start == 0 or step & (step - 1) == 0 or step == length - 1:
-                if abs(energy(model, x) - e) > drift * largest:
-                    return index
+            judged = first + start == 0 or step & (step - 1) == 0 or step == length - 1
+            if judged and abs(energy(model, x) - e) > drift * largest:
+                return index
     return -1
 
 

@@ -7,9 +7,8 @@ harmonic and independent, so log Z is a one-dimensional quadrature plus Gaussian
 wells unequal: a symmetric target hides sign errors.
 """
 
-from typing import NamedTuple
-
-import numpy as np
+import math
+from typing import Any, NamedTuple
 
 from ..errors import InvalidInput
 from ..spaces import Reals
@@ -65,13 +64,29 @@ class DoubleWell(Model):
         dim: int = 1,
         stiffness: float = 1.0,
     ) -> None:
-        for name, value in [("barrier", barrier), ("minimum", minimum), ("stiffness", stiffness)]:
-            if not np.isfinite(value) or value <= 0:
-                raise InvalidInput(
-                    f"{name}={value!r} must be positive and finite: otherwise the well is "
-                    "unbounded."
-                )
-        if not np.isfinite(tilt):
-            raise InvalidInput(f"tilt={tilt!r} must be finite.")
-        arrays = DoubleWellArrays(float(barrier), float(minimum), float(tilt), float(stiffness))
+        barrier, minimum, stiffness = (
+            _number(value, name, positive=True)
+            for name, value in [
+                ("barrier", barrier),
+                ("minimum", minimum),
+                ("stiffness", stiffness),
+            ]
+        )
+        arrays = DoubleWellArrays(barrier, minimum, _number(tilt, "tilt"), stiffness)
         super().__init__(Reals(dim), arrays)
+
+
+def _number(value: Any, name: str, positive: bool = False) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"{name}={value!r} is no number. The parameters of a double well are one number each."
+        ) from error
+    if not math.isfinite(number):
+        raise InvalidInput(f"{name}={value!r} must be finite.")
+    if positive and number <= 0.0:
+        raise InvalidInput(
+            f"{name}={value!r} must be positive: otherwise the well is unbounded or has no width."
+        )
+    return number

@@ -58,7 +58,7 @@ class Gaussian(Model):
         try:
             given = np.array(mean, np.float64), np.array(stddev, np.float64)
             n = dim if dim is not None else max(1, *(array.size for array in given))
-            self.space = Reals(n)
+            space = Reals(n)
             self.mean, self.stddev = (np.broadcast_to(array, (n,)).copy() for array in given)
         except (TypeError, ValueError) as error:
             raise InvalidInput(
@@ -73,7 +73,7 @@ class Gaussian(Model):
             )
         for array in (self.mean, self.stddev):
             array.setflags(write=False)
-        super().__init__(self.space, GaussianArrays(self.mean, self.stddev**-2))
+        super().__init__(space, GaussianArrays(self.mean, self.stddev**-2))
 
     def log_z(self, beta: float = 1.0) -> float:
         """log of the integral of exp(-beta E), exact. Raises InvalidInput unless beta > 0."""

@@ -182,7 +182,7 @@ class Ising(Model):
             sums = np.arange(-width, width + 1)
             gaps = -2.0 * (self.coupling * sums + self.field)
             links = np.array([2.0 * abs(self.coupling)])
-            return UniformIsing(neighbours, self.coupling, self.field, gaps, links)
+            return _frozen(UniformIsing(neighbours, self.coupling, self.field, gaps, links))
         couplings = np.broadcast_to(self.coupling, self.lattice.n_bonds)
         fields = np.array(np.broadcast_to(self.field, self.lattice.n_sites))
         bond = self.lattice.neighbour_bonds
@@ -190,7 +190,7 @@ class Ising(Model):
         links, link_of = np.unique(2.0 * np.abs(table), return_inverse=True)
         steps, gaps = _steps(table, fields)
         link_of = link_of.reshape(table.shape).astype(np.int64)
-        return BondIsing(neighbours, table, fields, steps, gaps, links, link_of)
+        return _frozen(BondIsing(neighbours, table, fields, steps, gaps, links, link_of))
 
     def energy(self, x: Any) -> np.ndarray:
         """E(s), float64, (*batch, n_sites) -> (*batch,)."""
@@ -241,6 +241,14 @@ class Ising(Model):
             f"Ising({self.lattice.name} {where}, coupling={shown(self.coupling)}, "
             f"field={shown(self.field)})"
         )
+
+
+def _frozen(arrays: Any) -> Any:
+    """A compiled model whose arrays cannot be written to."""
+    for array in arrays:
+        if isinstance(array, np.ndarray):
+            array.setflags(write=False)
+    return arrays
 
 
 def _numbers(value: Any, length: int, name: str, what: str) -> Any:

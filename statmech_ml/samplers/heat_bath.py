@@ -19,8 +19,9 @@ import numpy as np
 
 from .. import _rng
 from ..errors import InvalidInput
-from ..systems import EnergyModel, require
+from ..systems import EnergyModel
 from ._cpu import local, torus
+from ._local import check_local
 from .base import Info, Sampler, State, advanced, over_chains
 
 _BUFFER = 2048  # words drawn at a time: they and what is made of them stay in the first-level cache
@@ -41,8 +42,8 @@ class HeatBath(Sampler):
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
 
     def check(self, model: EnergyModel) -> None:
-        """Raise MissingCapability unless the model is Local."""
-        require(model, "Local", "HeatBath", "Use BlockGibbs for RBMs, MALA for continuous states.")
+        """Raise MissingCapability unless Local, InvalidInput for a delta_energy that is wrong."""
+        check_local(model, "HeatBath")
 
     def advance(
         self, model: Any, state: State, beta: np.ndarray, n_sweeps: int, device: str = "cpu"

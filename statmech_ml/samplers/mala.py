@@ -7,6 +7,10 @@ target is exact at any step. G. O. Roberts and R. L. Tweedie, Bernoulli 2, 341 (
 doi:10.2307/3318418. The warm-up tunes eta per chain to an acceptance of 0.574, optimal for smooth
 targets in many dimensions (G. O. Roberts and J. S. Rosenthal, J. R. Stat. Soc. B 60, 255 (1998),
 doi:10.1111/1467-9868.00123), and then fixes it: what follows is a Markov chain.
+
+A state and the step that was chosen because of it are not independent, so adaptation moves the
+distribution away from the target. The last quarter of the warm-up therefore runs with the final
+step and forgets those states, if it is a few autocorrelation times long.
 """
 
 import math
@@ -23,6 +27,7 @@ from .base import Info, Sampler, State, advanced, over_chains
 
 _TARGET = 0.574
 _BLOCK = 10  # sweeps between two corrections of the step
+_ADAPTING = 0.75  # part of the warm-up that adapts
 
 
 @dataclass(frozen=True)
@@ -77,22 +82,27 @@ class MALA(Sampler):
     def warm_up(
         self, model: Any, state: State, beta: np.ndarray, n_sweeps: int, device: str = "cpu"
     ) -> tuple["MALA", State]:
-        """Burn in, moving log eta by Robbins-Monro steps; the mean over the second half is kept."""
+        """Burn in: three quarters move log eta by Robbins-Monro steps, the rest keeps the result.
+
+        The result is the mean of log eta over the second half of the adaptation.
+        """
         if not self.adapt or n_sweeps < 2 * _BLOCK:
             return self, self.advance(model, state, beta, n_sweeps, device)[0]
         log_step = np.log(self._steps(len(state.x)))
         kept: list[np.ndarray] = []
-        done, k, sampler = 0, 0, self
-        while done < n_sweeps:
-            n = min(_BLOCK, n_sweeps - done)
+        adapting = int(_ADAPTING * n_sweeps)
+        done, k = 0, 0
+        while done < adapting:
+            n = min(_BLOCK, adapting - done)
             sampler = replace(self, step_size=tuple(np.exp(log_step).tolist()))
             state, info = sampler.advance(model, state, beta, n, device)
             done, k = done + n, k + 1
             log_step = log_step + 2.0 * k**-0.6 * (info["acceptance"] - _TARGET)
-            if 2 * done >= n_sweeps:
+            if 2 * done >= adapting:
                 kept.append(log_step)
         final = np.exp(np.mean(kept, axis=0))
-        return replace(self, step_size=tuple(final.tolist()), adapt=False), state
+        fixed = replace(self, step_size=tuple(final.tolist()), adapt=False)
+        return fixed, fixed.advance(model, state, beta, n_sweeps - adapting, device)[0]
 
     def of_chains(self, chosen: np.ndarray) -> "MALA":
         """The sampler of some of the chains, with their steps."""

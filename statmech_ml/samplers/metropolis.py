@@ -5,14 +5,17 @@ N. Metropolis et al., J. Chem. Phys. 21, 1087 (1953), doi:10.1063/1.1699114.
 Moves that change nothing in energy are always accepted, so the order of visits matters. In a fixed
 order a ring without a field is not ergodic (the L = 64 ring at T = 1 then shows an energy near 0
 instead of -0.7616 per site), and at high temperature every spin flips at every visit and successive
-sweeps anticorrelate. Random sites, the default, have neither fault; only at beta = 0 exactly do
-they keep one bit, the parity of the number of flips (HeatBath does not).
+sweeps anticorrelate. Random sites, the default, have neither fault; the first attempt of a sweep is
+left out with probability 1/2, as the parity of the number of flips would else be fixed where every
+move is free (at beta = 0).
 
 A fixed order leaves orbits on which every visited site has a local field of zero: all spins turn
 every sweep, nothing is ever decided by chance, and no other state leads there. Example: diagonal
 stripes of width two on a square torus. All neighbours turn between two visits, so the local field
-changes sign up to the external one; hence a field forbids such orbits, and so does a site with an
-odd number of equal bonds. A random start hits one with probability about 2^-N.
+changes sign up to the external one; hence a field forbids such orbits, and so do couplings that
+cannot cancel, whatever the signs of the neighbours (an odd number of equal ones, say). One such
+site is enough for the part of the lattice that nonzero couplings join to it. A random start hits an
+orbit with probability about 2^-N.
 """
 
 from dataclasses import dataclass
@@ -21,13 +24,18 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from ..errors import InvalidInput
-from ..lattices import Graph
-from ..systems import EnergyModel, require
+from ..models import Ising
+from ..systems import EnergyModel
 from ._cpu import local
+from ._local import check_local
 from .base import Info, Sampler, State, advanced, over_chains
 
 _BUFFER = 2048
 _SMALL = 64  # sites; orbits of larger components have a weight of about 2^-64
+_NOTHING = 1e-9  # couplings and sums below this part of the largest coupling count as zero
+_MAX_SUMS = (
+    1 << 16
+)  # sums over neighbours that are told apart; beyond, they count as able to cancel
 
 
 @dataclass(frozen=True)
@@ -37,9 +45,11 @@ class Metropolis(Sampler):
     Parameters
     ----------
     order : "random" or "checkerboard"
-        "random" attempts `size` random sites a sweep. "checkerboard" visits every site once, colour
-        by colour; it needs a lattice and beta > 0, and refuses rings with a field-free site and
-        field-free components of fewer than 64 sites that all have even numbers of bonds.
+        "random" attempts `size` random sites a sweep (one less in half of the sweeps).
+        "checkerboard" visits every site once, colour by colour. It is for `Ising` models at
+        beta > 0, and judges the parts of the lattice that nonzero couplings join: it refuses rings
+        with a field-free site, and parts of fewer than 64 sites in which no site has a field and at
+        every site the couplings can cancel.
     """
 
     order: Literal["random", "checkerboard"] = "random"
@@ -52,30 +62,22 @@ class Metropolis(Sampler):
 
     def check(self, model: EnergyModel) -> None:
         """Raise MissingCapability unless Local, InvalidInput where a fixed order is not ergodic."""
-        require(
-            model, "Local", "Metropolis", "Use BlockGibbs for RBMs, MALA for continuous states."
-        )
+        check_local(model, "Metropolis")
         if self.order == "random":
             return
-        lattice = getattr(model, "lattice", None)
-        if lattice is None:
+        if getattr(model, "lattice", None) is None:
             raise InvalidInput(
                 f"Checkerboard order needs a lattice to colour, but {model!r} has none. Use "
                 "Metropolis() with random order."
             )
-        field = np.broadcast_to(getattr(model, "field", 0.0), lattice.n_sites)
-        if lattice.is_ring and not np.all(field):
+        if not isinstance(model, Ising):
             raise InvalidInput(
-                "Checkerboard Metropolis is not ergodic on a ring without a field: moves with no "
-                "change in energy are always accepted, so domain walls march round instead of "
-                "diffusing. Use Metropolis() with random order, or HeatBath()."
+                "Checkerboard Metropolis is ergodic only where no orbit of moves without a change "
+                f"in energy closes on itself, and for {model!r} nothing tells: its local fields "
+                "are known for Ising models only. Use Metropolis() with random order, or "
+                "HeatBath(), which are ergodic for every model."
             )
-        if _has_small_orbits(lattice, field):
-            raise InvalidInput(
-                "Checkerboard Metropolis is not ergodic here: a field-free part of fewer than "
-                f"{_SMALL} sites, all with even numbers of bonds, can have states in which every "
-                "spin turns in every sweep. Use Metropolis() with random order, or HeatBath()."
-            )
+        _refuse_orbits(model)
 
     def advance(
         self, model: Any, state: State, beta: np.ndarray, n_sweeps: int, device: str = "cpu"
@@ -110,10 +112,58 @@ class Metropolis(Sampler):
         }
 
 
-def _has_small_orbits(lattice: Graph, field: np.ndarray) -> bool:
-    """Whether some small component has no field and an even number of bonds at every site."""
-    fits = (lattice.degrees % 2 == 0) & (field == 0.0)
-    component = lattice.components
-    every = np.ones(lattice.n_components, dtype=bool)
-    np.logical_and.at(every, component, fits)
-    return bool((every & (np.bincount(component) < _SMALL)).any())
+def _refuse_orbits(model: Ising) -> None:
+    """Raise InvalidInput where a fixed order is not ergodic, or may not be."""
+    from scipy.sparse import coo_array, csgraph
+
+    lattice = model.lattice
+    coupling = np.broadcast_to(model.coupling, lattice.n_bonds)
+    unit = np.abs(coupling).max(initial=0.0)
+    free = np.broadcast_to(model.field, lattice.n_sites) == 0.0
+    i, j = lattice.bonds.reshape(-1, 2).T
+    # Bonds between the same two sites act as one, with the sum of their couplings.
+    size = (lattice.n_sites,) * 2
+    ends = np.concatenate([i, j]), np.concatenate([j, i])
+    joined = coo_array((np.concatenate([coupling, coupling]), ends), shape=size).tocsr()
+    joined.data[np.abs(joined.data) <= _NOTHING * unit] = 0.0
+    joined.eliminate_zeros()
+    n_parts, part = csgraph.connected_components(joined, directed=False)
+    sites = np.bincount(part)
+
+    rings = np.ones(n_parts, dtype=bool)
+    np.logical_and.at(rings, part, np.diff(joined.indptr) == 2)
+    if (rings[part] & free).any():
+        raise InvalidInput(
+            "Checkerboard Metropolis is not ergodic on a ring without a field (nonzero couplings "
+            "alone count as bonds): moves with no change in energy are always accepted, so domain "
+            "walls march round instead of diffusing. Use Metropolis() with random order, or "
+            "HeatBath()."
+        )
+    suspect = sites < _SMALL
+    np.logical_and.at(suspect, part, free)
+    for site in np.flatnonzero(suspect[part]):
+        if suspect[part[site]]:
+            around = joined.data[joined.indptr[site] : joined.indptr[site + 1]]
+            suspect[part[site]] = _can_cancel(around, unit)
+    if suspect.any():
+        smallest = int(sites[suspect].min())
+        raise InvalidInput(
+            f"Checkerboard Metropolis is not ergodic here: nonzero couplings join a part of "
+            f"{smallest} site{'s' * (smallest > 1)} (fewer than {_SMALL}) where no site has a "
+            "field and at every site the couplings can cancel, as even numbers of bonds do. Such a "
+            "part can have states in which every spin turns in every sweep. Use Metropolis() with "
+            "random order, or HeatBath()."
+        )
+
+
+def _can_cancel(couplings: np.ndarray, unit: float) -> bool:
+    """Whether some signs make the sum of +-couplings zero; True where there are too many sums."""
+    sizes = np.abs(couplings)
+    if not len(sizes) or np.ptp(sizes) <= _NOTHING * unit:
+        return len(sizes) % 2 == 0
+    sums = np.zeros(1)
+    for size in sizes / unit:
+        sums = np.unique(np.abs(np.round(np.concatenate([sums + size, sums - size]), 9)))
+        if len(sums) > _MAX_SUMS:
+            return True
+    return bool(sums[0] <= len(sizes) * _NOTHING)

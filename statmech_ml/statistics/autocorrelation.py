@@ -46,8 +46,9 @@ class TauResult:
     window
         The lag at which the sum was cut; 0 where no lag could be used.
     stderr
-        tau_int sqrt(2 (2 window + 1) / n), Madras and Sokal (1988); infinite where tau_int could
-        not be measured at all.
+        max(tau_int, 1/2) sqrt(2 (2 window + 1) / n), Madras and Sokal (1988), whose tau_int is no
+        measure of the noise where anticorrelations cancel in it; infinite where tau_int could not
+        be measured at all.
     variance
         Variance of one draw about the pooled mean, freed of the bias that the measured mean brings.
     """
@@ -232,7 +233,7 @@ def _result(gamma: FloatArray, window: int, n: int) -> TauResult:
     if variance <= 0.0:  # perfect alternation in a handful of draws
         return TauResult(0.0, window, np.inf, float(gamma[0]))
     tau = float(0.5 + np.sum(gamma[1 : window + 1] + absorbed) / variance)
-    stderr = abs(tau) * float(np.sqrt(2.0 * (2 * window + 1) / n)) if window else np.inf
+    stderr = max(abs(tau), 0.5) * float(np.sqrt(2.0 * (2 * window + 1) / n)) if window else np.inf
     return TauResult(tau, window, stderr, variance)
 
 
@@ -268,8 +269,8 @@ def trouble_message(
     if result.window == 0 or result.tau_int <= 0.0:
         return (
             f"No autocorrelation time can be measured in {given}: that is too few. Draw at least "
-            f"{tolerance:g} tau_int draws per chain, or {MIN_INDEPENDENT} independent chains for "
-            "an error from their scatter."
+            f"{tolerance:g} tau_int draws in all, or {MIN_INDEPENDENT} independent chains for an "
+            "error from their scatter."
         )
     return (
         f"The autocorrelation time does not fit into {given}: tau_int is at least "

@@ -2,7 +2,10 @@
 
     stderr = sqrt(2 tau_int var / n)
 
-with n the draws of all chains together and var taken about their pooled mean.
+with n the draws of all chains together and var taken about their pooled mean. A tau_int known to
+30% makes an error that is too small as often as too large, and the small ones hurt: tau_int is
+raised to the amount that its own error asks for (`raised_tau`), 40% in the variance for 100 tau_int
+draws, 4% for a thousand.
 
 References
 ----------
@@ -47,7 +50,8 @@ class Estimate:
     stderr
         Its standard error (one sigma), in the same units.
     tau_int
-        Integrated autocorrelation time behind the error, in draws; 1/2 for independent draws.
+        Integrated autocorrelation time behind the error, in draws, raised by what it is not known
+        to; 1/2 for independent draws. `integrated_time` gives it as measured.
     ess
         Effective number of independent draws, n / (2 tau_int).
     n
@@ -121,6 +125,7 @@ def mean(x: npt.ArrayLike, on_short: OnShort = "raise", tolerance: float = 50.0)
     """Mean of a series over all chains and draws, with an error that knows its autocorrelation.
 
         value = xbar,   stderr = sqrt(2 tau_int var / n),   n = chains x draws
+        tau_int = tau (1 + 2 (dtau / tau)^2)   of the measured tau +- dtau
 
     Chains too short for tau_int to be measured are still answered when there are twenty or more of
     them: the scatter of their means is an honest error whatever tau_int is, provided they are
@@ -136,7 +141,7 @@ def mean(x: npt.ArrayLike, on_short: OnShort = "raise", tolerance: float = 50.0)
         error is infinite when nothing at all is known, and still a lower bound when the chains
         are shorter than a few tau_int.
     tolerance
-        How many tau_int all draws together must hold.
+        How many tau_int all draws together must hold, as measured.
 
     Returns
     -------
@@ -165,7 +170,7 @@ def mean(x: npt.ArrayLike, on_short: OnShort = "raise", tolerance: float = 50.0)
     result, trouble = measure_tau(chains, tolerance=tolerance)
     value = float(chains.mean())
     if not trouble:
-        return from_tau(value, result.tau_int, result.variance, chains.size)
+        return from_tau(value, raised_tau(result), result.variance, chains.size)
     if trouble == "short" and many_independent(chains):
         variance = float(chains.var(ddof=1))
         tau = between_chains(chains) * chains.size / (2.0 * variance)
@@ -178,6 +183,20 @@ def mean(x: npt.ArrayLike, on_short: OnShort = "raise", tolerance: float = 50.0)
 def from_tau(value: float, tau: float, variance: float, n: int) -> Estimate:
     """The Estimate whose error is sqrt(2 tau variance / n)."""
     return Estimate(value, math.sqrt(2.0 * tau * variance / n), tau, n / (2.0 * tau), n)
+
+
+def raised_tau(result: TauResult) -> float:
+    """The tau_int that gives z-scores a standard deviation of one, from one measured +- stderr.
+
+        tau (1 + 2 (stderr / tau)^2),   at most tau + 2 stderr
+
+    An error known to nu = 2 tau^2 / stderr^2 degrees of freedom makes z Student's t, of variance nu
+    / (nu - 2): one time (stderr / tau)^2. The other is for the selection: where a series is barely
+    long enough, those are accepted whose tau came out low. On AR(1) series of 50 to 200 tau, those
+    that are accepted have z-scores of standard deviation 0.9 to 1.1, and 1.0 to 1.3 without this.
+    """
+    tau, stderr = result.tau_int, result.stderr
+    return tau + 2.0 * stderr * (stderr / tau if stderr < tau else 1.0)
 
 
 def many_independent(chains: FloatArray) -> bool:
@@ -193,7 +212,7 @@ def upper_tau(chains: FloatArray, result: TauResult) -> float:
     if chains.shape[0] > 1:
         candidates.append(between_chains(chains) * chains.size / (2.0 * result.variance))
     if result.window or chains.shape[0] == 1:
-        candidates.append(result.tau_int + result.stderr)
+        candidates += [result.tau_int + result.stderr, raised_tau(result)]
     return max(candidates)
 
 

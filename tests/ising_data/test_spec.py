@@ -59,6 +59,8 @@ def test_bad_temperatures_are_refused(text):
         ({"temperatures": math.nan}, "nan"),
         ({"temperatures": (2.0, 3.0, 2.0)}, "twice"),
         ({"temperatures": None}, "nan"),
+        ({"temperatures": (2.0, 1e-310)}, "1e-310, which is too cold"),
+        ({"temperatures": 1e-300, "coupling": 1e9}, "larger than any double"),
         ({"samples": 0}, "samples=0"),
         ({"samples": 10}, "a multiple, 8 say"),
         ({"samples": True}, "samples=True"),

@@ -31,6 +31,10 @@ def test_minima_and_barrier():
         {"stiffness": np.inf},
         {"tilt": np.nan},
         {"dim": 0},
+        {"barrier": "a"},
+        {"minimum": None},
+        {"tilt": [1.0, 2.0]},
+        {"stiffness": 1j},
     ],
 )
 def test_unbounded_wells_are_refused(arguments):

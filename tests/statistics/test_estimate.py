@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from statmech_ml.errors import InvalidInput, ShortChain
-from statmech_ml.statistics import Estimate, mean
-from statmech_ml.statistics.estimate import with_error
+from statmech_ml.statistics import Estimate, TauResult, integrated_time, mean
+from statmech_ml.statistics.autocorrelation import as_chains, measure_tau
+from statmech_ml.statistics.estimate import raised_tau, with_error
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,41 @@ def test_error_is_honest_and_wrong_ones_are_rejected(
             assert_rejected(check(mutant), seed)
 
 
+@pytest.mark.parametrize(
+    ("shape", "tau"),
+    [((1, 1000), 20.0), ((4, 250), 20.0), ((4, 1500), 75.0), ((1, 1000), 10.0), ((1, 100), 0.5)],
+)
+def test_errors_stay_honest_where_series_are_barely_long_enough(seed, ar1, shape, tau):
+    """Series of 50 to 200 tau: those that are accepted have z-scores as large as others, or less.
+
+    The measured tau alone gives 1.25 at 50 tau; and up to 50 sigma for 100 independent draws, where
+    a tau near zero comes about by chance.
+    """
+    rng = np.random.default_rng(seed)
+    z, bare = [], []
+    for _ in range(1500):
+        x = ar1(rng, (2 * tau - 1) / (2 * tau + 1), shape)
+        result, trouble = measure_tau(as_chains(x))
+        if not trouble:
+            z.append(mean(x).z(0.0))
+            bare.append(x.mean() / math.sqrt(2 * result.tau_int * result.variance / x.size))
+    assert len(z) > 600
+    noise = 1.0 / math.sqrt(2 * len(z))  # of the standard deviation of as many normal deviates
+    assert 0.8 - 4 * noise < np.std(z) < 1.05 + 4 * noise
+    assert np.std(z) < 0.98 * np.std(bare)
+    if x.size / tau <= 50:
+        assert np.std(bare) > 1.12
+    assert np.abs(z).max() < 7
+
+
+def test_tau_is_raised_by_twice_its_relative_variance():
+    assert raised_tau(TauResult(10.0, 50, 2.0, 1.0)) == pytest.approx(10.8)
+    assert raised_tau(TauResult(0.1, 3, 0.2, 1.0)) == pytest.approx(0.5)  # capped
+    assert raised_tau(TauResult(3.0, 0, math.inf, 1.0)) == math.inf
+    x = np.random.default_rng(0).normal(size=(4, 200_000))
+    assert mean(x).tau_int == pytest.approx(integrated_time(x).tau_int, rel=1e-4)
+
+
 def test_constant_series_is_refused_whatever_the_policy():
     x = np.full((4, 1000), -2048.0)
     for policy in ("raise", "accept"):
@@ -148,7 +184,7 @@ def test_frozen_chains_are_not_taken_for_independent_draws():
 def test_nothing_known_is_an_infinite_error():
     estimate = mean([1.0, 2.0], on_short="accept")
     assert (estimate.value, estimate.stderr, estimate.ess) == (1.5, math.inf, 0.0)
-    with pytest.raises(ShortChain, match="too few"):
+    with pytest.raises(ShortChain, match=r"too few.*50 tau_int draws in all"):
         mean([1.0, 2.0])
 
 

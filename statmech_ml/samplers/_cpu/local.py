@@ -105,13 +105,19 @@ def proposal(values, current, word):
 
 @kernel
 def metropolis_random(model, x, beta, values, chains, seed, sweep, n_sweeps, accepted):
-    """Metropolis at random sites, `size` attempts a sweep. Adds to accepted, int64 (chain,)."""
+    """Metropolis at random sites, `size` attempts a sweep. Adds to accepted, int64 (chain,).
+
+    The first attempt of a sweep is left out with probability 1/2: otherwise the parity of the
+    number of flips is that of the number of attempts where all moves are free.
+    """
     size = x.shape[1]
     for c in range(x.shape[0]):
         state = x[c]
         for t in range(sweep, sweep + n_sweeps):
             for attempt in range(size):
                 w0, w1, w2, w3 = block(seed, chains[c], t, SITE, 0, attempt)
+                if attempt == 0 and w3 & np.uint64(1):  # proposals read the high bits
+                    continue
                 site = np.int64((w0 * np.uint64(size)) >> np.uint64(32))
                 value = proposal(values, state[site], w3)
                 change = delta_reduced_energy(model, state, site, value, beta[c])
