@@ -11,7 +11,7 @@ from statmech_ml.statistics import integrated_time, split_r_hat
 from . import _layout
 from ._progress import Advance
 from .phases import is_staggered
-from .spec import LOCAL, Spec
+from .spec import Spec
 
 # Draws sampled at a time: progress moves inside a temperature, and only packed spins accumulate.
 _PIECE = 40
@@ -38,7 +38,7 @@ def sample_temperature(
             raise KeyboardInterrupt
         state, states = chain.final, np.asarray(chain.states)
         magnetization = chain.observables["magnetization"]
-        if spec.sampler in LOCAL and spec.field == 0:
+        if spec.sampler != "swendsen-wang" and spec.field == 0:
             signs = _flips(stream, spec, done)[:, :n_draws]
             states, magnetization = states * signs[..., None], magnetization * signs
         drawn = {"energy": chain.energy, "magnetization": magnetization, **chain.info}
@@ -62,8 +62,9 @@ def starts(spec: Spec, seed: int) -> np.ndarray:
 def _flips(stream: np.random.SeedSequence, spec: Spec, piece: int) -> np.ndarray:
     """Random signs int8 (chain, _PIECE): without a field, flipping all spins is an exact symmetry.
 
-    Local updates would keep the sign of the magnetisation below T_c for ever; cluster moves do not
-    need this.
+    Local updates would keep the sign of the magnetisation below T_c for ever, and a Wolff cluster
+    nearly always turns it there, so that signs an even number of clusters apart are alike.
+    Swendsen-Wang tosses a coin for every cluster and needs no help.
     """
     bits = np.random.SeedSequence(stream.entropy, spawn_key=(*stream.spawn_key, 1 + piece))
     words = bits.generate_state(-(-spec.n_chains * _PIECE // 32), np.uint32)
