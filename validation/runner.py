@@ -117,7 +117,10 @@ def run_check(check: Check, seed: int) -> Verdict:
 
 def versions() -> dict[str, str]:
     """Python, the operating system and the packages that the numbers depend on."""
-    found = {"python": platform.python_version(), "platform": platform.platform(terse=True)}
+    found = {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)
