@@ -31,7 +31,7 @@ import numpy as np
 
 from ._jit import capability, kernel
 from .errors import InvalidInput, MissingCapability
-from .lattices import Graph, Schedule
+from .graphs import Graph, Schedule
 from .spaces import Discrete, Space
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from .._jit import kernel
 from ..errors import InvalidInput
-from ..lattices import Graph, Lattice, frustrated
+from ..graphs import Graph, frustrated
+from ..lattices import Lattice
 from ..spaces import Spins
 from ..systems import Model, common_shape
 

@@ -7,7 +7,7 @@ import numpy as np
 from .. import _rng
 from .._jit import kernel
 from ..errors import InvalidInput
-from ..lattices import frustrated
+from ..graphs import frustrated
 from ..spaces import Spins
 from ..systems import EnergyModel, link, require
 

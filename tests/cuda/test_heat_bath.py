@@ -20,7 +20,7 @@ import pytest
 from statmech_ml import _rng, lattices, sample, samplers
 from statmech_ml.errors import InvalidInput
 from statmech_ml.exact import kaufman
-from statmech_ml.lattices import Schedule
+from statmech_ml.graphs import Schedule
 from statmech_ml.models import Ising
 from statmech_ml.samplers import HeatBath
 from statmech_ml.samplers._cpu import local as cpu

@@ -9,6 +9,7 @@ import numpy as np
 
 from statmech_ml import lattices
 from statmech_ml.exact import enumeration, kaufman, onsager, quadrature, rbm, ring
+from statmech_ml.graphs import Graph
 from statmech_ml.models import BernoulliRBM, DoubleWell, Ising
 from statmech_ml.spaces import Bits
 from statmech_ml.statistics import Estimate
@@ -73,7 +74,7 @@ def _kaufman_by_enumeration(
 ) -> list[Measurement]:
     found = []
     for rows, columns, beta, J in _SMALL_TORI:
-        lattice: lattices.Graph = lattices.square(rows, columns, boundary)
+        lattice: Graph = lattices.square(rows, columns, boundary)
         if single_bonds:
             lattice = lattices.from_edges(np.unique(np.sort(lattice.bonds, axis=1), axis=0))
         log_z, u, c = _moments(Ising(lattice, coupling=J), beta)

@@ -13,6 +13,7 @@ import numpy as np
 
 from statmech_ml import Chain, _rng, lattices, sample
 from statmech_ml.exact import kaufman, onsager, ring
+from statmech_ml.graphs import Schedule
 from statmech_ml.models import Ising
 from statmech_ml.samplers import HeatBath, Metropolis, Sampler, State, SwendsenWang, Wolff
 from statmech_ml.statistics import mean
@@ -27,9 +28,9 @@ class SiteBySite(Ising):
     """An Ising model whose sites are visited from first to last."""
 
     @property
-    def schedule(self) -> lattices.Schedule:
+    def schedule(self) -> Schedule:
         """Natural order instead of colours."""
-        return lattices.Schedule.sequential(self.space.size)
+        return Schedule.sequential(self.space.size)
 
 
 class FixedOrder(Metropolis):
