@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from ..errors import InvalidInput
 from ..spaces import Bits
@@ -120,6 +121,13 @@ class BernoulliRBM(Model):
         common_shape(v.shape[:-1], beta)
         logits = self.hidden_logits(v, beta)
         return np.asarray(-beta * (v @ self.visible_bias) - np.logaddexp(0.0, logits).sum(axis=-1))
+
+    def slope(self, v: Any, beta: Any) -> np.ndarray:
+        """dF_beta(v)/dbeta, the mean of E(v, h) over h given v, float64 (*batch,)."""
+        v = self.space.check(v, "v").astype(np.float64)
+        field = v @ self.weights + self.hidden_bias
+        on = expit(np.asarray(beta)[..., None] * field)
+        return np.asarray(-(v @ self.visible_bias) - (on * field).sum(axis=-1))
 
     def hidden_logits(self, v: np.ndarray, beta: Any) -> np.ndarray:
         """beta (b + v.W): log-odds of the hidden units given v, float64 (*batch, n_hidden)."""

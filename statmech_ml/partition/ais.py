@@ -23,7 +23,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import metadata
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -34,19 +33,15 @@ from ..errors import InvalidInput, StatmechError
 from ..exact import enumeration
 from ..samplers import Sampler, State
 from ..spaces import Discrete
+from . import _arguments
+from ._arguments import check_count, check_path, provenance
+from ._tuning import tuned
 from .logz import CONSTANT, LogZ, judge
 from .path import Path
 
 Direction = Literal["forward", "reverse", "both"]
 
 DEFAULT_LEVELS = 200
-
-# The pilot that tunes a step: few chains climb a coarse ladder, and the steps that they find are
-# interpolated to the fine one.
-_PILOT_CHAINS = 16
-_PILOT_LEVELS = 25
-_PILOT_SWEEPS = 20
-_PILOT_FIRST = 200  # sweeps at the first level, which starts from a step that may be far off
 
 # Log-weights that differ by less than this are equal up to the rounding of the energies.
 _EQUAL = 1e-12
@@ -116,18 +111,13 @@ def ais(
     >>> print(ais(path, n_levels=50, rng=1))  # exact: 12.786
     log_z = 12.812(25) [ais, ess 221/256]
     """
-    if not isinstance(path, Path):
-        raise InvalidInput(
-            f"ais needs a path from a known reference, but got {path!r}. Wrap the model: "
-            "Tempering(model, beta) for discrete states, Geometric(reference, model) for "
-            "continuous ones, Weights(rbm)."
-        )
-    lams = _ladder(ladder, n_levels)
+    check_path(path, "ais")
+    lams = _arguments.ladder(ladder, n_levels, DEFAULT_LEVELS)
     for name, value, least in (
         ("n_chains", n_chains, 2),
         ("sweeps_per_level", sweeps_per_level, 1),
     ):
-        _check_count(name, value, least)
+        check_count(name, value, least)
     if direction not in ("forward", "reverse", "both"):
         raise InvalidInput(f"direction={direction!r} must be 'forward', 'reverse' or 'both'.")
     if direction == "forward" and start is not None:
@@ -144,7 +134,7 @@ def ais(
         _check_support(path, path.sample_reference(seeds[0], chains))
 
     began = time.perf_counter()
-    samplers, pilot_sweeps = _tuned(path, lams, seeds[2])
+    samplers, pilot_sweeps = tuned(path, lams, seeds[2])
     forward = reverse = None
     if direction != "reverse":
         x = path.sample_reference(seeds[0], chains)
@@ -171,14 +161,7 @@ def ais(
             "energy_evaluations": len(runs) * n_chains * 2 * (len(lams) - 1),
             "seconds": time.perf_counter() - began,
         },
-        "provenance": {
-            "path": repr(path),
-            "stream": path.sampler.stream,
-            "seed": str(seed),
-            "versions": {
-                name: metadata.version(name) for name in ("statmech-ml", "numpy", "numba")
-            },
-        },
+        "provenance": provenance(path, seed),
     }
     for name, run in (("acceptance", forward), ("reverse_acceptance", reverse)):
         if run is not None and run.acceptance is not None:
@@ -358,26 +341,6 @@ def _check_energies(before: np.ndarray, after: np.ndarray, lam: float) -> None:
             )
 
 
-def _tuned(path: Path, lams: np.ndarray, seed: int) -> tuple[list[Sampler], int]:
-    """One fixed sampler per lambda, and the sweeps that finding them took."""
-    sampler: Any = path.sampler
-    if not (getattr(sampler, "adapt", False) and hasattr(sampler, "step_size")) or len(lams) < 3:
-        return [path.sampler] * len(lams), 0
-    chains = np.arange(_PILOT_CHAINS, dtype=np.uint32)
-    state = State(path.sample_reference(seed, chains), seed, chains, 0)
-    places = np.unique(np.linspace(0, len(lams) - 1, _PILOT_LEVELS).round().astype(int))
-    log_steps, sweeps = [], 0
-    for i, k in enumerate(places):
-        n = _PILOT_SWEEPS if i else _PILOT_FIRST
-        betas = np.full(_PILOT_CHAINS, path.beta_at(lams[k]), np.float64)
-        adapted, state = sampler.warm_up(path.model, state, betas, n)
-        log_steps.append(float(np.mean(np.log(adapted.step_size))))
-        sampler = replace(sampler, step_size=math.exp(log_steps[-1]))
-        sweeps += n * _PILOT_CHAINS
-    steps = np.exp(np.interp(np.arange(len(lams)), places, log_steps))
-    return [replace(sampler, step_size=float(step), adapt=False) for step in steps], sweeps
-
-
 def _target_states(path: Path, start: Any, n_chains: int, seed: int) -> np.ndarray:
     """Draws of the target, (chain, size)."""
     space: Any = path.model.space
@@ -408,34 +371,3 @@ def _check_support(path: Path, x: np.ndarray) -> None:
             "share that is allowed. Use direction='forward', or a reference on the allowed "
             "states."
         )
-
-
-def _ladder(ladder: Any, n_levels: int | None) -> np.ndarray:
-    if ladder is None:
-        n_levels = DEFAULT_LEVELS if n_levels is None else n_levels
-        _check_count("n_levels", n_levels, 1)
-        return np.linspace(0.0, 1.0, n_levels + 1)
-    if n_levels is not None:
-        raise InvalidInput("Give one of n_levels= and ladder=; both were given.")
-    lams = np.array(ladder, np.float64)
-    if lams.ndim != 1 or len(lams) < 2 or not np.isfinite(lams).all():
-        raise InvalidInput(
-            f"ladder has shape {lams.shape}; it must be a list of at least two finite lambdas."
-        )
-    if lams[0] != 0.0 or lams[-1] != 1.0:
-        raise InvalidInput(
-            f"The ladder goes from {lams[0]:g} to {lams[-1]:g}. It must start at 0, the reference "
-            "whose log Z is known, and end at 1, the target. (direction='reverse' walks the same "
-            "ladder down.)"
-        )
-    if not (np.diff(lams) > 0.0).all():
-        raise InvalidInput(
-            "The ladder does not increase everywhere; sort it and drop repeated values."
-        )
-    return lams
-
-
-def _check_count(name: str, value: Any, least: int) -> None:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise InvalidInput(f"{name}={value!r} must be a whole number of at least {least}.")

@@ -18,13 +18,22 @@ MIN_OVERLAP = 0.03
 """Overlap of neighbouring ensembles below which their free-energy difference is not trusted."""
 MAX_DISAGREEMENT = 4.0
 """Difference of two independent estimates, in standard errors, above which both are doubted."""
+MAX_DISCRETISATION = 1.0
+"""Discretisation error, in sampling errors, above which a ladder is too coarse to integrate."""
+MIN_ROUND_TRIPS = 10
+"""Round trips of all replicas together below which replica exchange has not mixed the ladder."""
 
 OK = "ok"
 EXACT = "exact"
+LOWER_BOUND = "lower bound"
+APPROXIMATE = "approximate"
 LOW_ESS = "low ess"
 LOW_OVERLAP = "low overlap"
 DISAGREE = "forward and reverse disagree"
+COARSE = "coarse ladder"
+FEW_ROUND_TRIPS = "few round trips"
 CONSTANT = "constant weights"
+NOT_CONVERGED = "not converged"
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,9 @@ class LogZ:
         "ais", "exact", ...
     status : str
         "exact", "ok", or what is wrong: "low ess", "low overlap", "forward and reverse disagree",
-        "constant weights". Anything but the first two says: do not trust the error bar.
+        "coarse ladder", "few round trips", "constant weights", "not converged". Anything but the
+        first two says: do not trust the error bar. Deterministic approximations have no error bar
+        at all; theirs says "lower bound" or "approximate".
     diagnostics : mapping
         What the method knows besides: ess, log-weights, ladder, cost, provenance.
 
@@ -95,8 +106,27 @@ class LogZ:
         return f"log_z = {number} [{', '.join(notes)}]"
 
 
-def judge(ess: float = math.inf, overlap: float = 1.0, disagreement: float = 0.0) -> str:
-    """The status of an estimate with this ESS, smallest overlap, and z between independent halves.
+def judge(
+    ess: float = math.inf,
+    overlap: float = 1.0,
+    disagreement: float = 0.0,
+    discretisation: float = 0.0,
+    round_trips: float = math.inf,
+) -> str:
+    """The status of an estimate, from what its method knows about it.
+
+    Parameters
+    ----------
+    ess : float
+        Effective number of independent weights or draws, the smallest that matters.
+    overlap : float
+        Smallest overlap of neighbouring ensembles.
+    disagreement : float
+        Difference of independent estimates in standard errors.
+    discretisation : float
+        Discretisation error in sampling errors.
+    round_trips : float
+        Round trips of replicas over the whole ladder.
 
     >>> judge(ess=12.0)
     'low ess'
@@ -108,4 +138,8 @@ def judge(ess: float = math.inf, overlap: float = 1.0, disagreement: float = 0.0
         return LOW_OVERLAP
     if not abs(disagreement) <= MAX_DISAGREEMENT:
         return DISAGREE
+    if not abs(discretisation) <= MAX_DISCRETISATION:
+        return COARSE
+    if not round_trips >= MIN_ROUND_TRIPS:
+        return FEW_ROUND_TRIPS
     return OK

@@ -9,6 +9,7 @@ path       u_lambda(x)                                      reference, lambda = 
 Tempering  u of the model at lambda beta                    uniform over a finite space
 Geometric  (1 - lambda) u_reference + lambda u_model(beta)  Gaussian, or any law drawn exactly
 Weights    of an RBM with lambda W in place of W            independent units
+Switching  of a model whose own protocol runs with lambda   where the protocol starts
 =========  ===============================================  =====================================
 """
 
@@ -20,7 +21,7 @@ import numpy as np
 from scipy.special import expit
 
 from .. import _rng
-from ..errors import InvalidInput
+from ..errors import InvalidInput, MissingCapability
 from ..models import BernoulliRBM
 from ..models.interpolated import Interpolated
 from ..samplers import MALA, BlockGibbs, HeatBath, Sampler, State
@@ -63,11 +64,20 @@ class Path(ABC):
         """u_lambda(x), float64, (*batch, *event) -> (*batch,); lambda broadcasts with the batch."""
         return np.asarray(self.model.reduced_energy(x, self.beta_at(lam)))
 
+    def reduced_energies(self, x: np.ndarray, lams: Any) -> np.ndarray:
+        """u of the same configurations at many lambdas, float64 (len(lams), *batch)."""
+        return np.stack([self.reduced_energy(x, float(lam)) for lam in lams])
+
+    @abstractmethod
+    def slope(self, x: np.ndarray, lam: Any) -> np.ndarray:
+        """du_lambda/dlambda, float64 (*batch,); MissingCapability where the model cannot tell."""
+
     def advance(
-        self, state: State, lam: float, n_sweeps: int, sampler: Sampler | None = None
+        self, state: State, lam: Any, n_sweeps: int, sampler: Sampler | None = None
     ) -> tuple[State, Info]:
-        """`n_sweeps` sweeps at lambda, by `sampler` (default: the path's own)."""
-        betas = np.full(len(state.x), self.beta_at(lam), np.float64)
+        """`n_sweeps` sweeps at lambda, one or one per chain, by `sampler` (default: the path's)."""
+        betas = np.empty(len(state.x))
+        betas[:] = self.beta_at(lam)
         return (sampler or self.sampler).advance(self.model, state, betas, n_sweeps)
 
 
@@ -136,6 +146,16 @@ class Tempering(Path):
     def beta_at(self, lam: Any) -> Any:
         """lambda beta."""
         return np.asarray(lam) * self.beta
+
+    def reduced_energies(self, x: np.ndarray, lams: Any) -> np.ndarray:
+        """u at many lambdas; one energy serves all of them where u = beta E."""
+        if not is_linear(self.model):
+            return super().reduced_energies(x, lams)
+        return np.multiply.outer(self.beta_at(lams), self.model.energy(x))
+
+    def slope(self, x: np.ndarray, lam: Any) -> np.ndarray:
+        """beta E(x), or beta times the model's own du/dbeta at lambda beta."""
+        return self.beta * slope_in_beta(self.model, x, self.beta_at(lam))
 
     def __repr__(self) -> str:
         return f"Tempering({self.model!r}, beta={self.beta:g}, sampler={self.sampler!r})"
@@ -229,6 +249,20 @@ class Geometric(Path):
         """Draws of the reference (chain, size)."""
         return np.asarray(self.reference.draws(seed, chains))
 
+    def reduced_energies(self, x: np.ndarray, lams: Any) -> np.ndarray:
+        """u at many lambdas from the energies of the two ends."""
+        start, end = self.reduced_energy(x, 0.0), self.reduced_energy(x, 1.0)
+        out = np.empty((len(lams), *start.shape))
+        for u, lam in zip(out, lams, strict=True):
+            # The ends by themselves: an infinite energy times zero is not a number.
+            inner = 0.0 < lam < 1.0
+            u[...] = (1.0 - lam) * start + lam * end if inner else (start if lam <= 0.0 else end)
+        return out
+
+    def slope(self, x: np.ndarray, lam: Any) -> np.ndarray:
+        """u_1(x) - u_0(x), at any lambda."""
+        return self.reduced_energy(x, 1.0) - self.reduced_energy(x, 0.0)
+
     def __repr__(self) -> str:
         return (
             f"Geometric({self.reference!r}, {self.target[0]!r}, beta={self.beta:g}, "
@@ -290,8 +324,84 @@ class Weights(Path):
         uniform = (words[:, :n] + words[:, n:] / 2**32) / 2**32
         return (uniform < expit(bias)).astype(np.int8)
 
+    def reduced_energies(self, x: np.ndarray, lams: Any) -> np.ndarray:
+        """u at many lambdas from one product v.W."""
+        return np.asarray(self.model.reduced_energies(x, lams))
+
+    def slope(self, x: np.ndarray, lam: Any) -> np.ndarray:
+        """- sum_j sigmoid(b + lambda v.W)_j (v.W)_j."""
+        return np.asarray(self.model.slope(x, lam))
+
     def __repr__(self) -> str:
         return f"Weights({self.target[0]!r}, beta={self.beta:g}, sampler={self.sampler!r})"
+
+
+class Switching(Path):
+    """Along the protocol of a model that has one: u_lambda is its own reduced energy at lambda.
+
+    What is switched by hand in an experiment: a trap that is dragged or stiffened. The weights of
+    `jarzynski` are then exp(-work), with work in units of kT.
+
+    Parameters
+    ----------
+    model : Model
+        With lambda in the place of beta in its reduced energy, and with ``log_z(lam)`` and
+        ``draws(seed, chains)``, exact at lambda = 0: `HarmonicTrap`, `DraggedTrap`.
+    sampler : Sampler, default MALA()
+
+    Raises
+    ------
+    InvalidInput
+        When the model has no exact start.
+    MissingCapability
+        When the sampler does not fit.
+    """
+
+    def __init__(self, model: Any, sampler: Sampler | None = None) -> None:
+        if not all(hasattr(model, name) for name in ("log_z", "draws", "slope")):
+            raise InvalidInput(
+                f"{model!r} has no protocol: Switching needs log_z(lam), draws(seed, chains) and "
+                "slope(x, lam) of the model. Use models.HarmonicTrap or models.DraggedTrap, or "
+                "Geometric(reference, model) for a model without a protocol."
+            )
+        self.model = model
+        self.sampler = MALA() if sampler is None else sampler
+        self.target = (model, 1.0)
+        self.sampler.check(model)
+
+    @property
+    def log_z_reference(self) -> float:
+        """log Z where the protocol starts."""
+        return float(self.model.log_z(0.0))
+
+    def sample_reference(self, seed: int, chains: np.ndarray) -> np.ndarray:
+        """Draws where the protocol starts (chain, size)."""
+        return np.asarray(self.model.draws(seed, chains))
+
+    def slope(self, x: np.ndarray, lam: Any) -> np.ndarray:
+        """The power that the protocol spends on x, du_lambda/dlambda."""
+        return np.asarray(self.model.slope(x, lam))
+
+    def __repr__(self) -> str:
+        return f"Switching({self.model!r}, sampler={self.sampler!r})"
+
+
+def is_linear(model: Any) -> bool:
+    """Whether the reduced energy is beta times the energy: no compiled method says otherwise."""
+    own = {"reduced_energy", "delta_reduced_energy"}
+    return hasattr(model, "arrays") and not own & set(dir(type(model.arrays)))
+
+
+def slope_in_beta(model: Any, x: np.ndarray, beta: Any) -> np.ndarray:
+    """du/dbeta, float64 (*batch,): the model's own `slope`, or E where u = beta E."""
+    if hasattr(model, "slope"):
+        return np.asarray(model.slope(x, beta))
+    if is_linear(model):
+        return np.asarray(model.energy(x))
+    raise MissingCapability(
+        f"{model!r} does not tell how its reduced energy depends on beta. Give the class a method "
+        "slope(x, beta), the derivative of reduced_energy(x, beta) by beta."
+    )
 
 
 class _ScaledWeights:
@@ -316,6 +426,20 @@ class _ScaledWeights:
         v = self.space.check(v, "v").astype(np.float64)
         logits = self.hidden_logits(v, np.asarray(lam, np.float64))
         return np.asarray(-(v @ self._a) - np.logaddexp(0.0, logits).sum(axis=-1))
+
+    def reduced_energies(self, v: Any, lams: Any) -> np.ndarray:
+        """The reduced energy at many lambdas, float64 (len(lams), *batch)."""
+        v = self.space.check(v, "v").astype(np.float64)
+        field, bias = v @ self._weights, v @ self._a
+        return np.stack(
+            [-bias - np.logaddexp(0.0, self._b + lam * field).sum(axis=-1) for lam in lams]
+        )
+
+    def slope(self, v: Any, lam: Any) -> np.ndarray:
+        """The derivative of the reduced energy by lambda, float64 (*batch,)."""
+        field = self.space.check(v, "v").astype(np.float64) @ self._weights
+        on = expit(self._b + np.asarray(lam)[..., None] * field)
+        return np.asarray(-(on * field).sum(axis=-1))
 
     def hidden_logits(self, v: np.ndarray, lam: Any) -> np.ndarray:
         """b + lambda v.W, float64 (*batch, n_hidden)."""
