@@ -39,7 +39,10 @@ from .errors import InvalidInput
     LANGEVIN,
     ACCEPT,
     REFERENCE,
-) = range(13)
+    EXCHANGE,
+    WANG_LANDAU,
+    RESAMPLING,
+) = range(16)
 
 MAX_SWEEP = 2**40
 
@@ -226,3 +229,40 @@ def words(
     out = np.empty((len(chain), padded(n)), np.uint32)
     _words(out, np.uint64(seed), chain, sweep, purpose, colour, first)
     return out[:, :n]
+
+
+@kernel
+def _normals(out, seed, chain, sweep, purpose, colour):
+    for c in range(out.shape[0]):
+        for i in range(0, out.shape[1], 2):
+            w0, w1, w2, w3 = block(seed, chain[c], sweep, purpose, colour, i // 2)
+            a, b = normal_pair(w0, w1, w2, w3)
+            out[c, i] = a
+            if i + 1 < out.shape[1]:
+                out[c, i + 1] = b
+
+
+def normals(
+    seed: int, chain: np.ndarray, sweep: int, purpose: int, colour: int, n: int
+) -> np.ndarray:
+    """Standard normals of one stream for each chain of a batch, float64 (chain, n).
+
+    Block i of the stream gives the normals 2 i and 2 i + 1, as in the kernels that draw their own.
+    """
+    out = np.empty((len(chain), n))
+    _normals(out, np.uint64(seed), chain, sweep, purpose, colour)
+    return out
+
+
+def units(seed: int, chain: np.ndarray, sweep: int, purpose: int, colour: int) -> np.ndarray:
+    """One double in [0, 1) for each chain of a batch, float64 (chain,): `unit` of block 0."""
+    out = np.empty(len(chain))
+    _units(out, np.uint64(seed), chain, sweep, purpose, colour)
+    return out
+
+
+@kernel
+def _units(out, seed, chain, sweep, purpose, colour):
+    for c in range(out.shape[0]):
+        w0, w1, _, _ = block(seed, chain[c], sweep, purpose, colour, 0)
+        out[c] = unit(w0, w1)

@@ -102,8 +102,14 @@ class Discrete(Space):
 
     def _check_values(self, x: np.ndarray, name: str) -> None:
         lowest, highest = self.values[0], self.values[-1]
-        # Two comparisons are ten times faster than isin, and every energy() passes here.
-        wrong = (x != lowest) & (x != highest) if self.n_values == 2 else ~np.isin(x, self.values)
+        # Comparisons are ten times faster than isin, and every energy() passes here.
+        if self.n_values == 2:
+            wrong = (x != lowest) & (x != highest)
+        else:
+            wrong = (x < lowest) | (x > highest)
+            if self.step != 1 or x.dtype.kind == "f":
+                with np.errstate(invalid="ignore"):
+                    wrong |= (x - self.low) % self.step != 0
         if wrong.any():
             raise InvalidInput(
                 f"{name} holds {x[wrong].flat[0]!r}, but the values of {type(self).__name__} are "

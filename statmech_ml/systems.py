@@ -12,12 +12,17 @@ Local           ``delta_energy(x, site, value)`` (or ``delta_reduced_energy``)  
                                                                                   Metropolis
 Tabulated       ``environment(x, site)`` and a field ``gaps``, for two values     HeatBath by
                 a site: E(higher) - E(lower) of each environment                  thresholds, CUDA
-Differentiable  ``gradient(x, out)`` (or ``reduced_gradient(x, beta, out)``)      MALA
+Differentiable  ``gradient(x, out)`` (or ``reduced_gradient(x, beta, out)``)      MALA, ULA
 Clusterable     ``link(x, site, k, value)``, fields ``neighbours``, ``links``     Wolff,
                 (and on the model ``cluster_obstacle``, why not, or None)         SwendsenWang
-Conditional     model methods ``hidden_logits``, ``visible_logits``, and          BlockGibbs
-                ``n_hidden``
+Conditional     model methods ``hidden_logits``, ``n_hidden``, and                BlockGibbs
+                ``visible_logits`` (bits) or ``visible_normal`` (reals)
 ==============  ================================================================  ================
+
+A model whose energy is no loop over one configuration (a matrix product, a user's function, a
+network) has no compiled arrays. It lists its capabilities itself and answers in batches: ``energy``
+and ``reduced_energy``, and where it is Differentiable ``reduced_gradient(x, beta)``, (*batch, size)
+-> (*batch, size), on which Langevin samplers run a twin in numpy.
 
 Energies are in units of the coupling; beta stays outside (`reduced_energy` is what an ensemble
 needs).
@@ -161,6 +166,17 @@ class Model:
         _reduced_energies(self.arrays, flat.reshape(-1, x.shape[-1]), betas.reshape(-1), out)
         return out.reshape(batch)
 
+    def reduced_gradient(self, x: Any, beta: Any) -> np.ndarray:
+        """Gradient of the reduced energy at beta, float64 (*batch, size)."""
+        require(self, "Differentiable", "reduced_gradient", "Give the model a gradient(x, out).")
+        x, beta = self.space.check(x), np.asarray(beta, np.float64)
+        batch = common_shape(x.shape[:-1], beta)
+        flat = np.ascontiguousarray(np.broadcast_to(x, (*batch, x.shape[-1])))
+        betas = np.ascontiguousarray(np.broadcast_to(beta, batch))
+        out = np.empty((betas.size, self.space.size))
+        _reduced_gradients(self.arrays, flat.reshape(out.shape), betas.reshape(-1), out)
+        return out.reshape(flat.shape)
+
     def __setattr__(self, name: str, value: Any) -> None:
         derived = isinstance(getattr(type(self), name, None), cached_property)
         if derived or name in vars(self):
@@ -191,7 +207,8 @@ class Model:
             found.add("Differentiable")
         if "link" in methods:
             found.add("Clusterable")
-        if all(hasattr(self, m) for m in ("hidden_logits", "visible_logits", "n_hidden")):
+        visible = hasattr(self, "visible_logits") or hasattr(self, "visible_normal")
+        if visible and hasattr(self, "hidden_logits") and hasattr(self, "n_hidden"):
             found.add("Conditional")
         return frozenset(found)
 
@@ -216,6 +233,12 @@ def _energies(model, x, out):
 def _reduced_energies(model, x, beta, out):
     for i in range(x.shape[0]):
         out[i] = reduced_energy(model, x[i], beta[i])
+
+
+@kernel
+def _reduced_gradients(model, x, beta, out):
+    for i in range(x.shape[0]):
+        reduced_gradient(model, x[i], beta[i], out[i])
 
 
 def common_shape(batch: tuple[int, ...], beta: np.ndarray) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ of 1000 draws and the run of 400 continued for 600 are the same run.
 """
 
 from .chain import Chain
+from .ladder import Ladder, round_trips, swap_rates, tune_ladder
 from .run import sample
 
-__all__ = ["Chain", "sample"]
+__all__ = ["Chain", "Ladder", "round_trips", "sample", "swap_rates", "tune_ladder"]

@@ -32,7 +32,7 @@ class Chain:
     observables : dict of (chain, draw, ...)
         What was measured on the way; spins always have "magnetization" (totals).
     info : dict of (chain, draw)
-        What the sampler watched: acceptance rates, cluster sizes.
+        What the sampler watched: acceptance rates, cluster sizes, swaps.
     final : State
         Give it as ``start=`` to continue.
     sampler : Sampler

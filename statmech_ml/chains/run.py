@@ -1,8 +1,6 @@
 """`sample`: validate, burn in, draw and measure."""
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -18,6 +16,7 @@ from . import betas as betas_
 from . import storage
 from .chain import Chain
 from .equilibration import warn_unless_equilibrated
+from .progress import progress as progress_bar
 
 BUILT_IN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "magnetization": observables_.magnetization,
@@ -145,14 +144,16 @@ def sample(
     done = 0
     interrupted = False
     try:
-        with _progress(n_draws, progress) as tick:
+        with progress_bar(n_draws, progress, "sampling") as tick:
             while done < n_draws:
                 new, watched = sampler.advance(model, state, betas, thin, device)
                 energy[:, done] = model.energy(new.x)
                 for name, f in measured.items():
                     _record(name, f, new.x, series[name], done)
                 for name, values in watched.items():
-                    info.setdefault(name, np.empty((len(betas), n_draws)))[:, done] = values
+                    if name not in info:
+                        info[name] = np.empty((len(betas), n_draws), np.asarray(values).dtype)
+                    info[name][:, done] = values
                 if states is not None:
                     states[:, done] = new.x
                 state, done = new, done + 1
@@ -311,17 +312,3 @@ def _version(distribution: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:  # run from a folder of sources that is not installed
         return "unknown"
-
-
-@contextmanager
-def _progress(total: int, wanted: bool | None) -> Iterator[Callable[[], None]]:
-    """A progress bar on a terminal, nothing in a pipe."""
-    if wanted is False or (wanted is None and not sys.stderr.isatty()):
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("sampling", total=total)
-        yield lambda: bar.advance(task)

@@ -142,21 +142,24 @@ def read(path: Path, foreign: Mapping[str, type[Sampler]]) -> dict[str, Any]:
 def _describe(sampler: Sampler) -> dict[str, Any]:
     """Class and settings of a sampler, from which `_sampler` makes an equal one."""
     kind = type(sampler)
+    given = {f.name: getattr(sampler, f.name) for f in fields(sampler) if f.init}
+    inner = {name: value for name, value in given.items() if isinstance(value, Sampler)}
     about = {
         "module": kind.__module__,
         "name": kind.__name__,
         "own": getattr(samplers, kind.__name__, None) is kind,
-        "settings": {f.name: getattr(sampler, f.name) for f in fields(sampler) if f.init},
+        "settings": {name: value for name, value in given.items() if name not in inner},
+        "samplers": {name: _describe(value) for name, value in inner.items()},
     }
     try:
-        same = bool(_made(kind, json.loads(json.dumps(about["settings"]))) == sampler)
+        same = bool(_made(kind, json.loads(json.dumps(about["settings"])) | inner) == sampler)
     except (TypeError, ValueError):
         same = False
     if not same:
         raise StoreError(
             f"The chain cannot be saved: {sampler!r} is not equal to a {kind.__name__} made anew "
-            "from its stored settings. Give the class settings that are numbers, strings, None or "
-            "tuples of these."
+            "from its stored settings. Give the class settings that are numbers, strings, None, "
+            "tuples of these, or samplers."
         )
     return about
 
@@ -173,8 +176,12 @@ def _sampler(path: Path, about: Any, foreign: Mapping[str, type[Sampler]]) -> Sa
         )
     if not (isinstance(kind, type) and issubclass(kind, Sampler)):
         raise StoreError(f"{path} was made by {name!r}, but {kind!r} is no class of samplers.")
+    inner = {
+        setting: _sampler(path, described, foreign)
+        for setting, described in about.get("samplers", {}).items()  # not in older files
+    }
     try:
-        return _made(kind, about["settings"])
+        return _made(kind, about["settings"] | inner)
     except (TypeError, ValueError) as error:
         raise StoreError(
             f"{path} was made by a {name} with the settings {about['settings']}, which "

@@ -3,11 +3,40 @@
 onsager       infinite square lattice (Onsager 1944, Yang 1952)
 kaufman       finite square torus of any sides (Kaufman 1949)
 ring          one-dimensional ring with a field, by its 2 x 2 transfer matrix
+chains        open and closed chains of Ising or Potts spins, with disorder and fields
+tree          trees and forests of Ising or Potts spins, by belief propagation
 enumeration   every state of a small discrete model, in Gray code or batches
+pairwise      up to 44 spins with any pairwise couplings, by matrix products
 rbm           log Z of a restricted Boltzmann machine over its smaller layer
+gaussian_rbm  log Z of one with normal visible units, a sum of Gaussians
+gaussian      correlated Gaussians (log Z, entropy, divergence) and the free field
 quadrature    log Z and averages of one-dimensional densities, with an error bound
 """
 
-from statmech_ml.exact import enumeration, kaufman, onsager, quadrature, rbm, ring
+from statmech_ml.exact import (
+    chains,
+    enumeration,
+    gaussian,
+    gaussian_rbm,
+    kaufman,
+    onsager,
+    pairwise,
+    quadrature,
+    rbm,
+    ring,
+    tree,
+)
 
-__all__ = ["enumeration", "kaufman", "onsager", "quadrature", "rbm", "ring"]
+__all__ = [
+    "chains",
+    "enumeration",
+    "gaussian",
+    "gaussian_rbm",
+    "kaufman",
+    "onsager",
+    "pairwise",
+    "quadrature",
+    "rbm",
+    "ring",
+    "tree",
+]

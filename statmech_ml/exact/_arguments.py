@@ -25,6 +25,14 @@ def inverse_temperature(beta: ArrayLike) -> NDArray[np.float64]:
     return values
 
 
+def one_inverse_temperature(beta: ArrayLike) -> float:
+    """`beta` as one number, finite and >= 0."""
+    value = inverse_temperature(beta)
+    if value.ndim:
+        raise InvalidInput(f"beta has shape {value.shape}; one number is needed here.")
+    return float(value)
+
+
 def real_array(values: ArrayLike, name: str) -> NDArray[np.float64]:
     """`values` as a float64 array, or a refusal that names the argument."""
     try:

@@ -27,7 +27,13 @@ from numpy.typing import ArrayLike
 
 from statmech_ml import _rng
 from statmech_ml.errors import InvalidInput
-from statmech_ml.exact._arguments import Values, inverse_temperature, like_input, whole_number
+from statmech_ml.exact._arguments import (
+    Values,
+    inverse_temperature,
+    like_input,
+    one_inverse_temperature,
+    whole_number,
+)
 from statmech_ml.exact._gray_code import chunk, stream
 from statmech_ml.spaces import Discrete
 from statmech_ml.systems import EnergyModel
@@ -123,7 +129,7 @@ def distribution(model: EnergyModel, beta: float) -> np.ndarray:
     [0.25, 0.25, 0.25, 0.25]
     """
     space = _check_space(model.space, MAX_TABLE)
-    beta = _one_beta(beta)
+    beta = one_inverse_temperature(beta)
     lowest, log_sum = _normaliser(model, space, beta)
     return np.concatenate([np.exp(lowest - u - log_sum) for _, u in stream(model, space, beta)])
 
@@ -184,7 +190,7 @@ def mean(model: EnergyModel, beta: float, f: Observable) -> Any:
     def values(first: int, u: np.ndarray) -> np.ndarray:
         return _observe(f, space, first, len(u))
 
-    result = _average(model, space, _one_beta(beta), values)
+    result = _average(model, space, one_inverse_temperature(beta), values)
     return float(result) if np.ndim(result) == 0 else result
 
 
@@ -214,8 +220,8 @@ def energy_per_site(model: EnergyModel, beta: float) -> float:
     >>> round(energy_per_site(Ising(lattices.square(4, 4)), beta=0.4406867935097715), 10)
     -1.5656237876
     """
-    space = _check_space(model.space, MAX_STATES)
-    return float(_average(model, space, _one_beta(beta), _energy_of(model, space))) / space.size
+    space, beta = _check_space(model.space, MAX_STATES), one_inverse_temperature(beta)
+    return float(_average(model, space, beta, _energy_of(model, space))) / space.size
 
 
 def specific_heat(model: EnergyModel, beta: float) -> float:
@@ -229,7 +235,7 @@ def specific_heat(model: EnergyModel, beta: float) -> float:
     >>> round(specific_heat(Ising(lattices.square(4, 4)), beta=0.4406867935097715), 7)
     0.7832668
     """
-    space, beta = _check_space(model.space, MAX_STATES), _one_beta(beta)
+    space, beta = _check_space(model.space, MAX_STATES), one_inverse_temperature(beta)
     energy_of = _energy_of(model, space)
     centre = float(_average(model, space, beta, energy_of))
 
@@ -247,7 +253,7 @@ def entropy(model: EnergyModel, beta: float) -> float:
     >>> round(entropy(Ising(lattices.square(4, 4)), beta=0.4406867935097715) / 16, 9)
     0.280169989
     """
-    space, beta = _check_space(model.space, MAX_STATES), _one_beta(beta)
+    space, beta = _check_space(model.space, MAX_STATES), one_inverse_temperature(beta)
     lowest, log_sum = _normaliser(model, space, beta)
     # The lowest reduced energy cancels between log Z and <u>, so it is never added.
     return log_sum + float(_average(model, space, beta, lambda first, u: u - lowest))
@@ -426,13 +432,6 @@ def _check_space(space: Any, limit: int) -> Discrete:
             "or estimate: partition.ais."
         )
     return space
-
-
-def _one_beta(beta: Any) -> float:
-    value = inverse_temperature(beta)
-    if value.ndim:
-        raise InvalidInput(f"beta has shape {value.shape}; one number is needed here.")
-    return float(value)
 
 
 __all__ = [

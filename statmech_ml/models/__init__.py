@@ -2,7 +2,27 @@
 
 from .double_well import DoubleWell
 from .gaussian import Gaussian
+from .gaussian_mixture import GaussianMixture
+from .gaussian_rbm import GaussianRBM
+from .gaussian_shells import GaussianShells
 from .ising import Ising
+from .log_density import LogDensity
+from .potts import Potts
+from .quartic import Quartic
 from .rbm import BernoulliRBM
+from .trap import DraggedTrap, HarmonicTrap
 
-__all__ = ["BernoulliRBM", "DoubleWell", "Gaussian", "Ising"]
+__all__ = [
+    "BernoulliRBM",
+    "DoubleWell",
+    "DraggedTrap",
+    "Gaussian",
+    "GaussianMixture",
+    "GaussianRBM",
+    "GaussianShells",
+    "HarmonicTrap",
+    "Ising",
+    "LogDensity",
+    "Potts",
+    "Quartic",
+]

@@ -7,12 +7,11 @@ harmonic and independent, so log Z is a one-dimensional quadrature plus Gaussian
 wells unequal: a symmetric target hides sign errors.
 """
 
-import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ..errors import InvalidInput
 from ..spaces import Reals
 from ..systems import Model
+from ._arguments import number
 
 
 class DoubleWellArrays(NamedTuple):
@@ -65,28 +64,12 @@ class DoubleWell(Model):
         stiffness: float = 1.0,
     ) -> None:
         barrier, minimum, stiffness = (
-            _number(value, name, positive=True)
+            number(value, name, positive=True)
             for name, value in [
                 ("barrier", barrier),
                 ("minimum", minimum),
                 ("stiffness", stiffness),
             ]
         )
-        arrays = DoubleWellArrays(barrier, minimum, _number(tilt, "tilt"), stiffness)
+        arrays = DoubleWellArrays(barrier, minimum, number(tilt, "tilt"), stiffness)
         super().__init__(Reals(dim), arrays)
-
-
-def _number(value: Any, name: str, positive: bool = False) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(
-            f"{name}={value!r} is no number. The parameters of a double well are one number each."
-        ) from error
-    if not math.isfinite(number):
-        raise InvalidInput(f"{name}={value!r} must be finite.")
-    if positive and number <= 0.0:
-        raise InvalidInput(
-            f"{name}={value!r} must be positive: otherwise the well is unbounded or has no width."
-        )
-    return number

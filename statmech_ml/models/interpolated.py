@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..systems import Model, reduced_energy, reduced_gradient
+from ..systems import Model, common_shape, reduced_energy, reduced_gradient
 
 
 class InterpolatedArrays(NamedTuple):
@@ -43,12 +43,13 @@ class InterpolatedArrays(NamedTuple):
 class Interpolated(Model):
     """The model between `start` (at beta = 1) and `end` (at `beta`), two models on one space.
 
-    Its `energy` is the reduced energy of the end. It is Differentiable where both ends are.
+    Its `energy` is the reduced energy of the end. It is Differentiable where both ends are, and
+    compiled where both are; otherwise it answers in batches.
 
     Parameters
     ----------
     start, end : Model
-        Compiled models on the same space.
+        On the same space.
     beta : float, default 1.0
         Inverse temperature of `end`.
 
@@ -61,5 +62,42 @@ class Interpolated(Model):
     capabilities: frozenset[str] = frozenset()
 
     def __init__(self, start: Any, end: Any, beta: float = 1.0) -> None:
-        super().__init__(end.space, InterpolatedArrays(start.arrays, end.arrays, float(beta)))
+        self.start, self.end, self.beta = start, end, float(beta)
+        if hasattr(start, "arrays") and hasattr(end, "arrays"):
+            super().__init__(end.space, InterpolatedArrays(start.arrays, end.arrays, self.beta))
+        else:
+            self.space, self.lattice = end.space, None
         self.capabilities = frozenset({"Differentiable"}) & start.capabilities & end.capabilities
+
+    def energy(self, x: Any) -> np.ndarray:
+        """The reduced energy of the end, float64 (*batch,)."""
+        return np.asarray(self.end.reduced_energy(x, self.beta))
+
+    def reduced_energy(self, x: Any, lam: Any) -> np.ndarray:
+        """u_lambda(x), float64; lambda and the batch broadcast against each other."""
+        if hasattr(self, "arrays"):
+            return super().reduced_energy(x, lam)
+        lam = np.asarray(lam, np.float64)
+        common_shape(np.shape(x)[:-1], lam)
+        return _between(
+            self.start.reduced_energy(x, 1.0), self.end.reduced_energy(x, self.beta), lam
+        )
+
+    def reduced_gradient(self, x: Any, lam: Any) -> np.ndarray:
+        """Gradient of u_lambda, float64 (*batch, size)."""
+        if hasattr(self, "arrays"):
+            return super().reduced_gradient(x, lam)
+        lam = np.asarray(lam, np.float64)
+        common_shape(np.shape(x)[:-1], lam)
+        return _between(
+            self.start.reduced_gradient(x, 1.0),
+            self.end.reduced_gradient(x, self.beta),
+            lam[..., None],
+        )
+
+
+def _between(start: np.ndarray, end: np.ndarray, lam: np.ndarray) -> np.ndarray:
+    """(1 - lambda) start + lambda end, and the ends by themselves, which may be infinite."""
+    with np.errstate(invalid="ignore"):
+        inner = (1.0 - lam) * start + lam * end
+    return np.where(lam <= 0.0, start, np.where(lam >= 1.0, end, inner))

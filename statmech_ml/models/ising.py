@@ -18,6 +18,7 @@ from ..graphs import Graph, frustrated
 from ..lattices import Lattice
 from ..spaces import Spins
 from ..systems import Model, common_shape
+from ._arguments import frozen, per_bond_or_site
 
 # Up to here an integer sum over neighbours indexes a table of thresholds; a wider one costs more to
 # build per temperature than it saves.
@@ -148,8 +149,8 @@ class Ising(Model):
             )
         self.lattice = lattice
         self.space = Spins(lattice.n_sites)
-        self.coupling = _numbers(coupling, lattice.n_bonds, "coupling", "bonds")
-        self.field = _numbers(field, lattice.n_sites, "field", "sites")
+        self.coupling = per_bond_or_site(coupling, lattice.n_bonds, "coupling", "bonds")
+        self.field = per_bond_or_site(field, lattice.n_sites, "field", "sites")
 
     @property
     def is_uniform(self) -> bool:
@@ -183,7 +184,7 @@ class Ising(Model):
             sums = np.arange(-width, width + 1)
             gaps = -2.0 * (self.coupling * sums + self.field)
             links = np.array([2.0 * abs(self.coupling)])
-            return _frozen(UniformIsing(neighbours, self.coupling, self.field, gaps, links))
+            return frozen(UniformIsing(neighbours, self.coupling, self.field, gaps, links))
         couplings = np.broadcast_to(self.coupling, self.lattice.n_bonds)
         fields = np.array(np.broadcast_to(self.field, self.lattice.n_sites))
         bond = self.lattice.neighbour_bonds
@@ -191,7 +192,7 @@ class Ising(Model):
         links, link_of = np.unique(2.0 * np.abs(table), return_inverse=True)
         steps, gaps = _steps(table, fields)
         link_of = link_of.reshape(table.shape).astype(np.int64)
-        return _frozen(BondIsing(neighbours, table, fields, steps, gaps, links, link_of))
+        return frozen(BondIsing(neighbours, table, fields, steps, gaps, links, link_of))
 
     def energy(self, x: Any) -> np.ndarray:
         """E(s), float64, (*batch, n_sites) -> (*batch,)."""
@@ -242,38 +243,6 @@ class Ising(Model):
             f"Ising({self.lattice.name} {where}, coupling={shown(self.coupling)}, "
             f"field={shown(self.field)})"
         )
-
-
-def _frozen(arrays: Any) -> Any:
-    """A compiled model whose arrays cannot be written to."""
-    for array in arrays:
-        if isinstance(array, np.ndarray):
-            array.setflags(write=False)
-    return arrays
-
-
-def _numbers(value: Any, length: int, name: str, what: str) -> Any:
-    """A float, or a frozen float64 array with one entry per bond or site."""
-    try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(
-            f"{name}={value!r} is neither a number nor an array of numbers."
-        ) from error
-    if array.ndim and array.shape != (length,):
-        raise InvalidInput(
-            f"{name} has shape {array.shape}, but the lattice has {length} {what}. Give one "
-            f"number, or an array ({length},) with one per {what[:-1]}"
-            f"{' in the order of lattice.bonds' if what == 'bonds' else ''}."
-        )
-    if not np.isfinite(array).all():
-        raise InvalidInput(
-            f"{name} holds NaN or infinite values; every {what[:-1]} needs a finite one."
-        )
-    if array.ndim == 0:
-        return float(array)
-    array.setflags(write=False)
-    return array
 
 
 def _steps(table: np.ndarray, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,6 +19,7 @@ from scipy.special import expit
 from ..errors import InvalidInput
 from ..spaces import Bits
 from ..systems import Model, common_shape
+from ._arguments import numbers
 
 
 class JointRBM(NamedTuple):
@@ -77,9 +78,9 @@ class BernoulliRBM(Model):
     capabilities = frozenset({"Conditional"})
 
     def __init__(self, visible_bias: Any, hidden_bias: Any, weights: Any) -> None:
-        self.visible_bias = _frozen(visible_bias, 1, "visible_bias")
-        self.hidden_bias = _frozen(hidden_bias, 1, "hidden_bias")
-        self.weights = _frozen(weights, 2, "weights")
+        self.visible_bias = numbers(visible_bias, 1, "visible_bias")
+        self.hidden_bias = numbers(hidden_bias, 1, "hidden_bias")
+        self.weights = numbers(weights, 2, "weights")
         expected = (len(self.visible_bias), len(self.hidden_bias))
         if self.weights.shape != expected:
             raise InvalidInput(
@@ -149,18 +150,3 @@ class BernoulliRBM(Model):
 
     def __repr__(self) -> str:
         return f"BernoulliRBM({self.n_visible} visible, {self.n_hidden} hidden)"
-
-
-def _frozen(value: Any, ndim: int, name: str) -> np.ndarray:
-    try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{name} is no array of numbers: {error}.") from error
-    if array.ndim != ndim or 0 in array.shape:
-        raise InvalidInput(
-            f"{name} has shape {array.shape}; {ndim} non-empty dimension(s) are needed."
-        )
-    if not np.isfinite(array).all():
-        raise InvalidInput(f"{name} holds NaN or infinite values.")
-    array.setflags(write=False)
-    return array

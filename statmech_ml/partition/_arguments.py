@@ -34,7 +34,13 @@ def ladder(given: Any, n_levels: int | None, default: int) -> np.ndarray:
         return np.linspace(0.0, 1.0, n_levels + 1)
     if n_levels is not None:
         raise InvalidInput("Give one of n_levels= and ladder=; both were given.")
-    lams = np.array(given, np.float64)
+    try:
+        lams = np.array(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"ladder={given!r} is no list of lambdas from 0 to 1 (nor a way to make one that this "
+            "estimator knows)."
+        ) from error
     if lams.ndim != 1 or len(lams) < 2 or not np.isfinite(lams).all():
         raise InvalidInput(
             f"ladder has shape {lams.shape}; it must be a list of at least two finite lambdas."

@@ -9,10 +9,8 @@ step it is weighed, and then moves so that exp(-u) of the new lambda stays invar
     E[1/w] = Z_0 / Z,    E[log w] >= log(Z / Z_0)      (reverse, down the ladder from the target)
 
 so log Z-hat = log Z_0 + log mean w, and a forward and a reverse run enclose log Z. Moves must leave
-their law invariant exactly; they need be neither reversible nor fast. (For Crooks's relation, and
-so
-for BAR on forward and reverse weights, the moves of the reverse run must be the time-reversed ones:
-a sweep in a fixed order of sites is not its own reverse.)
+their law invariant exactly, or report what they miss (`ULA`), which then enters the weights; they
+need be neither reversible nor fast. (Crooks's relation asks more, see `crooks`.)
 
 R. M. Neal, Stat. Comput. 11, 125 (2001), doi:10.1023/A:1008923215028; both sides: R. B. Grosse, Z.
 Ghahramani and R. P. Adams, arXiv:1511.02543 (2015). -log w is the work of C. Jarzynski, Phys. Rev.
@@ -21,30 +19,27 @@ Lett. 78, 2690 (1997), doi:10.1103/PhysRevLett.78.2690.
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
-from scipy.special import logsumexp
 
 from .. import _rng
-from ..errors import InvalidInput, StatmechError
-from ..exact import enumeration
-from ..samplers import Sampler, State
-from ..spaces import Discrete
+from ..chains.progress import progress as progress_bar
+from ..errors import InvalidInput
+from ..samplers import State
 from . import _arguments
+from ._adaptive import Ladder, equal_steps
+from ._annealing import anneal, check_support, target_states
 from ._arguments import check_count, check_path, provenance
 from ._tuning import tuned
+from ._weights import check_log_weights, log_mean, mean_log
 from .logz import CONSTANT, LogZ, judge
 from .path import Path
 
 Direction = Literal["forward", "reverse", "both"]
 
 DEFAULT_LEVELS = 200
-
-# Log-weights that differ by less than this are equal up to the rounding of the energies.
-_EQUAL = 1e-12
 
 
 def ais(
@@ -58,6 +53,7 @@ def ais(
     ladder: Any = None,
     start: Any = None,
     keep_log_weights: bool = True,
+    progress: bool | None = None,
 ) -> LogZ:
     """log Z of a path's target by annealed importance sampling.
 
@@ -68,9 +64,8 @@ def ais(
     Parameters
     ----------
     path : Path
-        `Tempering`, `Geometric` or `Weights`.
     n_levels : int, default 200
-        Number of steps of an even ladder; 1 is plain importance sampling.
+        Number of steps of the ladder; 1 is plain importance sampling.
     n_chains : int, default 256
         Independent chains, at least 2. With fewer than 50 the status cannot be "ok".
     rng : int or numpy Generator
@@ -79,8 +74,11 @@ def ais(
     direction : "forward", "reverse" or "both"
         "forward" gives a lower bound, "reverse" an upper bound, "both" the forward estimate with
         both bounds, and compares the two estimates.
-    ladder : array, optional
-        Increasing lambdas from 0 to 1, in place of n_levels.
+    ladder : array or "adaptive", optional
+        Increasing lambdas from 0 to 1, in place of n_levels. "adaptive": n_levels steps whose
+        increments spread equally, which for a given number of steps makes the log-weights spread
+        least. A pilot run with random numbers of its own finds them; they are then fixed, so the
+        estimate stays unbiased. By default the steps are even.
     start : array (n_chains, size) or State, optional
         Independent configurations of the target for reverse runs, such as ``chain.final`` of an
         equilibrated run with n_chains chains. By default they are drawn exactly where the space has
@@ -88,12 +86,15 @@ def ais(
     keep_log_weights : bool, default True
         Whether `diagnostics` hold "log_weights" and "reverse_log_weights", float64 (chain,), log
         Z_0 not included.
+    progress : bool, optional
+        Whether to show a progress bar; default: on a terminal.
 
     Returns
     -------
     LogZ
-        diagnostics: ess, n_chains, ladder, lower_stderr, upper_stderr, acceptance (per level, where
-        the sampler tells), reverse_value, reverse_stderr, reverse_ess, cost, provenance.
+        diagnostics: ess, n_chains, ladder, direction, lower_stderr, upper_stderr, acceptance (per
+        level, where the sampler tells), reverse_value, reverse_stderr, reverse_ess, cost,
+        provenance.
 
     Raises
     ------
@@ -112,7 +113,8 @@ def ais(
     log_z = 12.812(25) [ais, ess 221/256]
     """
     check_path(path, "ais")
-    lams = _arguments.ladder(ladder, n_levels, DEFAULT_LEVELS)
+    adaptive = isinstance(ladder, str) and ladder == "adaptive"
+    lams = _arguments.ladder(None if adaptive else ladder, n_levels, DEFAULT_LEVELS)
     for name, value, least in (
         ("n_chains", n_chains, 2),
         ("sweeps_per_level", sweeps_per_level, 1),
@@ -126,29 +128,33 @@ def ais(
             "from exact draws of the reference. Leave it out, or use direction='both'."
         )
     seed = _rng.seed_from(rng)
-    seeds = [int(s) for s in np.random.SeedSequence(seed).generate_state(4, np.uint64)]
+    seeds = [int(s) for s in np.random.SeedSequence(seed).generate_state(5, np.uint64)]
     chains = np.arange(n_chains, dtype=np.uint32)
     target = None
     if direction != "forward":
-        target = _target_states(path, start, n_chains, seeds[3])
-        _check_support(path, path.sample_reference(seeds[0], chains))
+        target = target_states(path, start, n_chains, seeds[3])
+        check_support(path, path.sample_reference(seeds[0], chains))
 
     began = time.perf_counter()
-    samplers, pilot_sweeps = tuned(path, lams, seeds[2])
+    pilot = Ladder(lams, 0, 0)
+    if adaptive:
+        pilot = equal_steps(path, len(lams) - 1, seeds[4])
+        lams = pilot.lams
+    samplers, tuning_sweeps = tuned(path, lams, seeds[2])
+    n_runs = 2 if direction == "both" else 1
     forward = reverse = None
-    if direction != "reverse":
-        x = path.sample_reference(seeds[0], chains)
-        state = State(x, seeds[0], chains, 0)
-        forward = _anneal(path, lams, samplers, state, sweeps_per_level)
-    if target is not None:
-        state = State(target, seeds[1], chains, 0)
-        reverse = _anneal(path, lams[::-1], samplers[::-1], state, sweeps_per_level)
+    with progress_bar(n_runs * (len(lams) - 1), progress, "annealing") as tick:
+        if direction != "reverse":
+            state = State(path.sample_reference(seeds[0], chains), seeds[0], chains, 0)
+            forward = anneal(path, lams, samplers, state, sweeps_per_level, tick)
+        if target is not None:
+            state = State(target, seeds[1], chains, 0)
+            reverse = anneal(path, lams[::-1], samplers[::-1], state, sweeps_per_level, tick)
     result = ais_from_log_weights(
         None if forward is None else forward.log_w,
         None if reverse is None else -reverse.log_w,
         path.log_z_reference,
     )
-    runs = [run for run in (forward, reverse) if run is not None]
     diagnostics = dict(result.diagnostics)
     if not keep_log_weights:
         for name in ("log_weights", "reverse_log_weights"):
@@ -157,8 +163,11 @@ def ais(
         "ladder": lams,
         "direction": direction,
         "cost": {
-            "sweeps": len(runs) * n_chains * (len(lams) - 2) * sweeps_per_level + pilot_sweeps,
-            "energy_evaluations": len(runs) * n_chains * 2 * (len(lams) - 1),
+            "sweeps": n_runs * n_chains * (len(lams) - 2) * sweeps_per_level
+            + tuning_sweeps
+            + pilot.sweeps,
+            "energy_evaluations": n_runs * n_chains * 2 * (len(lams) - 1)
+            + pilot.energy_evaluations,
             "seconds": time.perf_counter() - began,
         },
         "provenance": provenance(path, seed),
@@ -207,16 +216,16 @@ def ais_from_log_weights(
     lower = upper = None
     halves = []
     if forward is not None:
-        log_w = _log_weights(forward, "forward")
-        halves.append(_log_mean(log_w))
-        centre, spread = _bound(log_w)
+        log_w = check_log_weights(forward, "forward")
+        halves.append(log_mean(log_w))
+        centre, spread = mean_log(log_w)
         lower = log_z_reference + centre
         diagnostics |= {"lower_stderr": spread, "log_weights": log_w}
     if reverse is not None:
-        log_w = _log_weights(-np.asarray(reverse, np.float64), "reverse")
-        half = _log_mean(log_w)
+        log_w = check_log_weights(-np.asarray(reverse, np.float64), "reverse")
+        half = log_mean(log_w)
         halves.append(half._replace(value=-half.value))
-        centre, spread = _bound(log_w)
+        centre, spread = mean_log(log_w)
         upper = log_z_reference - centre
         diagnostics |= {"upper_stderr": spread, "reverse_log_weights": -log_w}
         if forward is not None:
@@ -235,139 +244,3 @@ def ais_from_log_weights(
         status = CONSTANT
     diagnostics |= {"ess": best.ess, "n_chains": best.n}
     return LogZ(log_z_reference + best.value, best.stderr, lower, upper, "ais", status, diagnostics)
-
-
-# --- weights --------------------------------------------------------------------------------------
-
-
-class _LogMean(NamedTuple):
-    """log of the mean weight, its error, the effective number of weights out of n."""
-
-    value: float
-    stderr: float
-    ess: float
-    n: int
-    constant: bool
-
-
-def _log_mean(log_w: np.ndarray) -> _LogMean:
-    n = len(log_w)
-    total = float(logsumexp(log_w))
-    share = np.exp(log_w - total)
-    ess = 1.0 / float((share**2).sum())
-    if np.ptp(log_w) <= _EQUAL * max(1.0, abs(total)):
-        # Equal weights show no error. Either the path leads nowhere, or n chains missed what
-        # differs: about 1/n of the weight may hide there.
-        return _LogMean(total - math.log(n), 1.0 / n, float(n), n, True)
-    with np.errstate(divide="ignore"):
-        # log of the mean weight without each chain in turn, up to a constant
-        without = np.log1p(-np.minimum(share, 1.0))
-    if np.isneginf(without).any():
-        return _LogMean(total - math.log(n), math.inf, ess, n, False)
-    variance = (n - 1) / n * float(((without - without.mean()) ** 2).sum())
-    return _LogMean(total - math.log(n), math.sqrt(variance), ess, n, False)
-
-
-def _bound(log_w: np.ndarray) -> tuple[float, float]:
-    """Mean log-weight and its standard error."""
-    if np.isneginf(log_w).any():
-        return -math.inf, math.inf
-    return float(log_w.mean()), float(log_w.std(ddof=1)) / math.sqrt(len(log_w))
-
-
-def _log_weights(given: Any, name: str) -> np.ndarray:
-    log_w = np.array(given, np.float64)
-    if log_w.ndim != 1 or len(log_w) < 2:
-        raise InvalidInput(
-            f"The {name} log-weights have shape {log_w.shape}; an error needs at least 2 chains, "
-            "(chain,)."
-        )
-    bad = np.isnan(log_w) | (log_w == math.inf)
-    if bad.any():
-        raise InvalidInput(
-            f"{int(bad.sum())} of {len(log_w)} {name} log-weights are NaN or an infinite weight. "
-            "Energies must be numbers; a forbidden state has energy +inf, and the reference must "
-            "not allow less than the target."
-        )
-    if np.isneginf(log_w).all():
-        raise StatmechError(
-            f"All {len(log_w)} {name} weights are zero: every chain ended where the other end of "
-            "the path has no weight, so nothing is known about Z. Take more levels and sweeps, "
-            "or a reference that covers the target."
-        )
-    return log_w
-
-
-# --- the run --------------------------------------------------------------------------------------
-
-
-class _Run(NamedTuple):
-    """Log-weights (chain,) from first to last lambda; mean acceptance (level,) where known."""
-
-    log_w: np.ndarray
-    acceptance: np.ndarray | None
-
-
-def _anneal(
-    path: Path, lams: np.ndarray, samplers: Sequence[Sampler], state: State, n_sweeps: int
-) -> _Run:
-    """Weigh and move, from lams[0], where `state` is a sample, to lams[-1]."""
-    log_w = np.zeros(len(state.x))
-    acceptance = []
-    for k in range(len(lams) - 1):
-        before = path.reduced_energy(state.x, lams[k])
-        after = path.reduced_energy(state.x, lams[k + 1])
-        _check_energies(before, after, lams[k + 1])
-        # A state that the next law forbids has no weight, and no later move brings the chain back.
-        alive = (log_w > -math.inf) & (after < math.inf)
-        log_w[~alive] = -math.inf
-        log_w[alive] += before[alive] - after[alive]
-        if k < len(lams) - 2:  # after the last weight nothing looks at the state
-            state, info = path.advance(state, lams[k + 1], n_sweeps, samplers[k + 1])
-            if "acceptance" in info:
-                acceptance.append(float(info["acceptance"].mean()))
-    return _Run(log_w, np.array(acceptance) if acceptance else None)
-
-
-def _check_energies(before: np.ndarray, after: np.ndarray, lam: float) -> None:
-    for u in (before, after):
-        bad = np.isnan(u) | (u == -math.inf)
-        if bad.any():
-            raise InvalidInput(
-                f"The reduced energy of {int(bad.sum())} of {len(u)} chains is {u[bad][0]} near "
-                f"lambda = {lam:.6g}. Energies must be numbers (+inf for forbidden states). If "
-                "they overflow, the reference reaches where the model is not defined: choose a "
-                "narrower one."
-            )
-
-
-def _target_states(path: Path, start: Any, n_chains: int, seed: int) -> np.ndarray:
-    """Draws of the target, (chain, size)."""
-    space: Any = path.model.space
-    if start is None:
-        if isinstance(space, Discrete) and space.n_states <= enumeration.MAX_TABLE:
-            return enumeration.draw(path.model, float(path.beta_at(1.0)), n_chains, seed)
-        raise InvalidInput(
-            f"A reverse run starts from the target, and {space!r} is too large to draw from "
-            "exactly. Give start=: one configuration per chain from an equilibrated run, e.g. "
-            f"sample(model, ..., n_chains={n_chains}).final."
-        )
-    x = space.check(start.x if isinstance(start, State) else start, "start")
-    if x.shape != (n_chains, *space.event_shape):
-        raise InvalidInput(
-            f"start has shape {x.shape}; {(n_chains, *space.event_shape)} is needed for "
-            f"{n_chains} chains, one independent configuration of the target each."
-        )
-    return x
-
-
-def _check_support(path: Path, x: np.ndarray) -> None:
-    """Reverse runs never visit what the target forbids, but Z_0 counts it."""
-    forbidden = int((path.reduced_energy(x, 1.0) == math.inf).sum())
-    if forbidden:
-        raise InvalidInput(
-            f"The target forbids {forbidden} of {len(x)} draws of the reference. A reverse run "
-            "never visits such states, so its estimate would be too high by minus the log of the "
-            "share that is allowed. Use direction='forward', or a reference on the allowed "
-            "states."
-        )

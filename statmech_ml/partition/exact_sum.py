@@ -1,10 +1,14 @@
-"""log Z without error: every state visited, or the smaller layer of an RBM summed out."""
+"""log Z without error: every state visited, or the smaller layer of an RBM summed out.
+
+The exact results that know more than states (transfer matrix, Pfaffian, trees, Kaufman) are in
+`statmech_ml.exact`.
+"""
 
 from typing import Any
 
 from ..errors import InvalidInput
-from ..exact import enumeration, rbm
-from ..models import BernoulliRBM
+from ..exact import enumeration, gaussian_rbm, pairwise, rbm
+from ..models import BernoulliRBM, GaussianRBM, Ising
 from .logz import EXACT, LogZ
 from .path import Path
 
@@ -14,11 +18,12 @@ def exact_sum(model: Any, beta: float | None = None) -> LogZ:
 
     Parameters
     ----------
-    model : BernoulliRBM, EnergyModel or Path
-        RBMs: up to 28 units in the smaller layer. Other models: up to 2^26 states. Of a path, the
-        target.
+    model : BernoulliRBM, GaussianRBM, EnergyModel or Path
+        RBMs: up to 32 units in the smaller layer, or 44 hidden ones below normal visible units.
+        Ising models: up to 44 spins (2^38 states take about ten seconds). Other models: up to 2^26
+        states. Of a path, the target.
     beta : float, default 1.0
-        Inverse temperature, finite and >= 0. A path knows its own.
+        Inverse temperature, finite and >= 0 (> 0 for normal units). A path knows its own.
 
     Returns
     -------
@@ -45,6 +50,12 @@ def exact_sum(model: Any, beta: float | None = None) -> LogZ:
     if isinstance(model, BernoulliRBM):
         value = rbm.log_z(model, beta)
         n_states = 2 ** min(model.n_visible, model.n_hidden)
+    elif isinstance(model, GaussianRBM):
+        value = gaussian_rbm.log_z(model, beta)
+        n_states = 2**model.n_hidden
+    elif isinstance(model, Ising):
+        value = pairwise.log_z(model, beta)
+        n_states = model.space.n_states
     else:
         value = enumeration.log_z(model, beta)
         n_states = model.space.n_states

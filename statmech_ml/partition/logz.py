@@ -94,6 +94,8 @@ class LogZ:
     def __str__(self) -> str:
         if self.status == EXACT:
             number = f"{self.value:.12g}"
+        elif self.status in (LOWER_BOUND, APPROXIMATE, NOT_CONVERGED) and self.stderr == math.inf:
+            number = f"{self.value:.6g}"  # a deterministic approximation has no error bar
         else:
             number = with_error(self.value, self.stderr)
         notes = [self.method]

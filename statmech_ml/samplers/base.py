@@ -49,6 +49,13 @@ class Sampler(ABC):
     stream: ClassVar[str]
     """Identity of the kernel family's random stream; changes whenever its bits do."""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    invariant: ClassVar[bool] = True
+    """Whether `advance` leaves exp(-reduced_energy) invariant at any setting."""
+
+    @property
+    def reversible(self) -> bool:
+        """Whether sweeps run backwards are sweeps of the same sampler (detailed balance)."""
+        return False
 
     @abstractmethod
     def check(self, model: EnergyModel) -> None:

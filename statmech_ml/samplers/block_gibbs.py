@@ -3,7 +3,9 @@ h.
 
     P(h_j = 1 | v) = sigmoid(hidden_logits_j),    P(v_i = 1 | h) = sigmoid(visible_logits_i)
 
-Each half sweep is one matrix product and one fused compiled pass (sigmoid, threshold, write).
+or, where the visible units are real, v_i given h is normal with the mean and standard deviation of
+`visible_normal`. Each half sweep is one matrix product and one compiled pass (of bits: sigmoid,
+threshold, write).
 Matrix products may round differently for another batch or thread count, so bitwise repeatability is
 promised for a fixed batch and a fixed number of BLAS threads only.
 """
@@ -15,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._jit import kernel
-from .._rng import HIDDEN, VISIBLE, words
+from .._rng import HIDDEN, VISIBLE, normals, words
 from ..systems import EnergyModel, require
 from .base import Info, Sampler, State, advanced
 
@@ -24,10 +26,15 @@ from .base import Info, Sampler, State, advanced
 class BlockGibbs(Sampler):
     """Alternating layer updates for `Conditional` models; one sweep draws h, then v.
 
-    Probabilities are resolved to 2^-32, the width of one random word.
+    Probabilities of bits are resolved to 2^-32, the width of one random word.
     """
 
     stream: ClassVar[str] = "block-gibbs/philox4x32-10/1"
+
+    @property
+    def reversible(self) -> bool:
+        """Yes: v -> h -> v' has the probability of v' -> h -> v where h is summed out."""
+        return True
 
     def check(self, model: EnergyModel) -> None:
         """Raise MissingCapability unless the model is Conditional."""
@@ -42,8 +49,12 @@ class BlockGibbs(Sampler):
         for t in range(state.sweep, state.sweep + n_sweeps):
             w = words(state.seed, state.chains, t, HIDDEN, 0, h.shape[1])
             _bernoulli(model.hidden_logits(v, beta), w, h)
-            w = words(state.seed, state.chains, t, VISIBLE, 0, v.shape[1])
-            _bernoulli(model.visible_logits(h, beta), w, v)
+            if hasattr(model, "visible_normal"):
+                mean, stddev = model.visible_normal(h, beta)
+                v = mean + stddev * normals(state.seed, state.chains, t, VISIBLE, 0, v.shape[1])
+            else:
+                w = words(state.seed, state.chains, t, VISIBLE, 0, v.shape[1])
+                _bernoulli(model.visible_logits(h, beta), w, v)
         return advanced(state, v, n_sweeps), {}
 
 

@@ -60,6 +60,11 @@ class Metropolis(Sampler):
         if self.order not in ("random", "checkerboard"):
             raise InvalidInput(f"order={self.order!r} must be 'random' or 'checkerboard'.")
 
+    @property
+    def reversible(self) -> bool:
+        """Yes at random sites; not in a fixed order."""
+        return self.order == "random"
+
     def check(self, model: EnergyModel) -> None:
         """Raise MissingCapability unless Local, InvalidInput where a fixed order is not ergodic."""
         check_local(model, "Metropolis")

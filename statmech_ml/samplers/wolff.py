@@ -2,7 +2,8 @@
 
 From a random site, satisfied bonds are activated with probability 1 - exp(-2 beta |J|) and the
 connected cluster is flipped. U. Wolff, Phys. Rev. Lett. 62, 361 (1989),
-doi:10.1103/PhysRevLett.62.361.
+doi:10.1103/PhysRevLett.62.361. In a Potts model bonds between equal values are activated with
+probability 1 - exp(-beta J) and the cluster takes another value, all others equally likely.
 
 One sweep is one cluster: long near and below T_c, where it beats every local update, and a few
 spins at high temperature, where `SwendsenWang` does more per sweep.
@@ -14,16 +15,21 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..systems import EnergyModel
-from ._clusters import bond_limits, check_clusterable
+from ._clusters import bond_limits, check_clusterable, levels
 from ._cpu import cluster
 from .base import Info, Sampler, State, advanced, over_chains
 
 
 @dataclass(frozen=True)
 class Wolff(Sampler):
-    """Single-cluster flips for `Clusterable` models: unfrustrated couplings, no field."""
+    """Single-cluster moves for `Clusterable` models: unfrustrated couplings, no field."""
 
     stream: ClassVar[str] = "wolff/philox4x32-10+xoshiro256++/1"
+
+    @property
+    def reversible(self) -> bool:
+        """Yes: every update satisfies detailed balance."""
+        return True
 
     def check(self, model: EnergyModel) -> None:
         """Raise unless the model's couplings are ferromagnetic after a gauge and no field acts."""
@@ -38,8 +44,8 @@ class Wolff(Sampler):
 
         def run(part: slice) -> None:
             cluster.wolff(
-                model.arrays, x[part], limits[part], state.chains[part], np.uint64(state.seed),
-                state.sweep, n_sweeps, flipped[part],
+                model.arrays, x[part], limits[part], levels(model), state.chains[part],
+                np.uint64(state.seed), state.sweep, n_sweeps, flipped[part],
             )  # fmt: skip
 
         over_chains(len(x), x.size * n_sweeps, run)

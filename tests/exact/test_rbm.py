@@ -1,5 +1,8 @@
 """The sum over an RBM's smaller layer, against sums over either layer and over both."""
 
+import math
+
+import numba
 import numpy as np
 import pytest
 
@@ -67,6 +70,43 @@ def test_more_than_one_chunk():
     assert rbm.log_z(BernoulliRBM(a, b, weights)) == pytest.approx(exact, rel=1e-13)
 
 
+@pytest.mark.parametrize("scale", [3.0, 40.0, 300.0, 1e5])
+@pytest.mark.parametrize("shape", [(40, 12), (11, 30)])
+def test_groups_of_factors_and_the_log_domain(shape, scale, seed):
+    """Products cut before they overflow, and units that alone would; some of each at scale 40."""
+    model = machine(seed, *shape, scale=scale)
+    a, b, weights = model.visible_bias, model.hidden_bias, model.weights
+    if len(a) < len(b):
+        a, b, weights = b, a, weights.T
+    states = (np.arange(2 ** len(b))[:, None] >> np.arange(len(b))) & 1
+    terms = states @ b + np.logaddexp(0.0, states @ weights.T + a).sum(axis=1)
+    assert rbm.log_z(model) == pytest.approx(np.logaddexp.reduce(terms), rel=1e-13)
+
+
+def test_threads_change_no_digit(seed):
+    model = machine(seed, 200, 18, scale=0.3)
+    before = numba.get_num_threads()
+    try:
+        values = []
+        for threads in (1, min(2, before)):
+            numba.set_num_threads(threads)
+            values.append(rbm.log_z(model))
+    finally:
+        numba.set_num_threads(before)
+    assert values[0] == values[1]
+
+
+@pytest.mark.slow
+def test_two_to_the_twenty_five():
+    """All weights of one unit equal: only its number of partners counts, 26 terms."""
+    n, w, a, b = 25, 0.2, -1.5, 0.3
+    model = BernoulliRBM(np.full(30, a), np.full(n, b), np.full((30, n), w))
+    k = np.arange(n + 1)
+    terms = np.array([math.log(math.comb(n, int(i))) for i in k]) + b * k
+    terms += 30 * np.logaddexp(0.0, a + w * k)
+    assert rbm.log_z(model) == pytest.approx(np.logaddexp.reduce(terms), rel=1e-13)
+
+
 def test_mutant_sign_is_seen():
     """The comparison has power: weights of the other sign give another Z."""
     model = machine(5, 6, 4)
@@ -75,7 +115,9 @@ def test_mutant_sign_is_seen():
 
 
 def test_refusals():
-    with pytest.raises(InvalidInput, match=r"2\^29 states.*ais"):
-        rbm.log_z(BernoulliRBM(np.zeros(29), np.zeros(30), np.zeros((29, 30))))
+    with pytest.raises(InvalidInput, match=r"2\^33 states.*ais"):
+        rbm.log_z(BernoulliRBM(np.zeros(33), np.zeros(34), np.zeros((33, 34))))
     with pytest.raises(InvalidInput, match="finite and >= 0"):
         rbm.log_z(machine(6, 2, 2), beta=-1.0)
+    with pytest.raises(InvalidInput, match="more than a double holds"):
+        rbm.log_z(BernoulliRBM([0.0], [0.0], [[1e300]]), beta=1e300)

@@ -4,7 +4,22 @@ import numpy as np
 import pytest
 
 from statmech_ml import lattices, models, systems
-from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, Ising
+from statmech_ml.errors import InvalidInput, MissingCapability
+from statmech_ml.models import (
+    BernoulliRBM,
+    DoubleWell,
+    DraggedTrap,
+    Gaussian,
+    GaussianMixture,
+    GaussianRBM,
+    GaussianShells,
+    HarmonicTrap,
+    Ising,
+    LogDensity,
+    Potts,
+    Quartic,
+)
+from statmech_ml.models.interpolated import Interpolated
 from statmech_ml.spaces import Discrete
 from statmech_ml.systems import Model
 
@@ -15,6 +30,15 @@ def normal(*shape, seed=0):
 
 def small_rbm(seed=3):
     return BernoulliRBM(normal(5, seed=seed), normal(4, seed=seed + 1), normal(5, 4, seed=seed + 2))
+
+
+def small_gaussian_rbm(seed=6):
+    biases = normal(3, seed=seed), normal(4, seed=seed + 1)
+    return GaussianRBM(*biases, normal(3, 4, seed=seed + 2), sigma=[0.6, 1.0, 1.7])
+
+
+def heavy_tailed(x):
+    return -1.3 * np.log1p((x**2).sum(axis=-1)) - 0.2 * x[..., 0]
 
 
 RING, TORUS = lattices.chain(5), lattices.square(3, 4)
@@ -33,13 +57,27 @@ SMALL = {
     "whole multiples": Ising(RING, [1.0, 2.0, -1.0, 0.0, 3.0], 0.5),
     "graph": Ising(GRAPH, 0.9, 0.1),
     "no bonds": Ising(lattices.from_edges([], n_sites=3), field=0.4),
+    "potts": Potts(TORUS, 3, 0.8),
+    "potts glass": Potts(GRAPH, 4, normal(5, seed=2), normal(7, 4, seed=3)),
+    "potts in a field": Potts(RING, 2, -0.6, [0.4, -0.1]),
     "rbm": small_rbm(),
+    "gaussian rbm": small_gaussian_rbm(),
     "joint rbm": small_rbm().joint(),
     "double well": DoubleWell(barrier=1.5, minimum=0.8, tilt=0.4, dim=3, stiffness=1.7),
     "one dimension": DoubleWell(tilt=-0.3),
     "gaussian": Gaussian(mean=[0.3, -1.0, 0.0], stddev=[1.0, 0.4, 2.0]),
+    "correlated": Gaussian(mean=[0.3, -1.0], covariance=[[1.0, -0.7], [-0.7, 0.8]]),
+    "mixture": GaussianMixture([0.5, 2.0], [[0.0, 1.0], [-1.0, 0.5]], [[0.5, 0.7], [1.0, 1.2]]),
+    "shells": GaussianShells(dim=3, radius=1.2, width=0.4, distance=2.0),
+    "quartic": Quartic(dim=3, stiffness=-1.2, anharmonicity=0.7, tilt=0.2),
+    "stiffened trap": HarmonicTrap(stiffness=(0.7, 3.0), dim=2),
+    "dragged trap": DraggedTrap(stiffness=1.4, distance=-2.0, dim=3),
+    "log-density": LogDensity(heavy_tailed, 2),
+    "interpolated": Interpolated(Gaussian(0.3, 0.9, dim=2), DoubleWell(dim=2, tilt=0.3), 0.8),
+    "interpolated function": Interpolated(Gaussian(0.3, dim=2), LogDensity(heavy_tailed, 2), 1.4),
 }
 ALL = pytest.mark.parametrize("model", SMALL.values(), ids=SMALL)
+PROTOCOLS = (HarmonicTrap, DraggedTrap, Interpolated)  # lambda in the place of beta
 
 
 def some_states(model, n=40, seed=5):
@@ -59,7 +97,8 @@ def test_every_exported_model_is_among_the_examples():
 @ALL
 def test_reduced_energy_at_beta_one_and_zero(model):
     x = some_states(model)
-    if model.capabilities & {"Conditional"}:  # an RBM's reduced energy is not beta F_1
+    # An RBM's reduced energy is not beta F_1.
+    if "Conditional" in model.capabilities or isinstance(model, PROTOCOLS):
         assert np.allclose(model.reduced_energy(x, 1.0), model.energy(x), atol=1e-12)
     else:
         for beta in (0.0, 0.3, 2.0):
@@ -136,31 +175,68 @@ def test_links_are_the_satisfied_bonds(model):
         pytest.skip("not clusterable")
     arrays, lattice = model.arrays, model.lattice
     coupling = np.broadcast_to(model.coupling, lattice.n_bonds)
+    unit = 1.0 if isinstance(model, Potts) else 2.0
     for x in some_states(model, 10):
         for site in range(model.space.size):
             for k, j in enumerate(lattice.neighbours[site]):
                 J = coupling[lattice.neighbour_bonds[site, k]] if j >= 0 else 0.0
-                for value in (-1, 1):
+                for value in model.space.values:
                     which = plain("link", model, x, site, k, value)
                     energy = arrays.links[which] if which >= 0 else 0.0
-                    assert energy == pytest.approx(max(0.0, 2 * J * value * x[j]))
+                    satisfied = (value == x[j]) == (J > 0.0)
+                    assert energy == pytest.approx(unit * abs(J) * satisfied)
 
 
 @ALL
 def test_gradient_against_finite_differences(model):
     if "Differentiable" not in model.capabilities:
+        with pytest.raises(MissingCapability, match="needs the capability Differentiable"):
+            model.reduced_gradient(some_states(model), 1.0)
+        return
+    step, dim = 1e-5, model.space.size
+    for beta in (0.3, 1.0):
+        x = some_states(model, 5)
+        shifted = x[:, None] + step * np.eye(dim), x[:, None] - step * np.eye(dim)
+        up, down = (model.reduced_energy(y, beta) for y in shifted)
+        found = model.reduced_gradient(x, beta)
+        assert found == pytest.approx((up - down) / (2 * step), rel=1e-6, abs=1e-6)
+        if not hasattr(model, "arrays"):
+            continue
+        for row, expected in zip(x, found, strict=True):
+            out = np.empty(dim)
+            plain("reduced_gradient", model, row, beta, out)
+            assert out.tolist() == expected.tolist()
+            if hasattr(model.arrays, "gradient"):
+                plain("gradient", model, row, out)
+                assert beta * out == pytest.approx(expected, abs=1e-14)
+
+
+@ALL
+def test_gradients_broadcast(model):
+    if "Differentiable" not in model.capabilities:
         pytest.skip("not differentiable")
-    step = 1e-6
-    for x in some_states(model, 5):
-        out = np.empty(model.space.size)
-        plain("gradient", model, x, out)
-        for i in range(len(x)):
-            shift = step * np.eye(len(x))[i]
-            slope = (model.energy(x + shift) - model.energy(x - shift)) / (2 * step)
-            assert out[i] == pytest.approx(slope, rel=1e-6, abs=1e-6)
-        scaled = np.empty(model.space.size)
-        plain("reduced_gradient", model, x, 0.3, scaled)
-        assert scaled == pytest.approx(0.3 * out, abs=1e-14)
+    x, beta = some_states(model, 6).reshape(2, 3, -1), np.array([0.2, 0.5, 1.0])
+    found = model.reduced_gradient(x, beta)
+    assert found.shape == x.shape
+    for i in range(2):
+        for j in range(3):
+            one = model.reduced_gradient(x[i, j], beta[j])
+            assert found[i, j] == pytest.approx(one, rel=1e-9, abs=1e-9)
+    ladder = model.reduced_gradient(x[0, 0], beta)
+    assert ladder == pytest.approx(model.reduced_gradient(np.tile(x[0, 0], (3, 1)), beta), rel=1e-9)
+    with pytest.raises(InvalidInput, match="beta has shape"):
+        model.reduced_gradient(x, np.ones(4))
+
+
+@ALL
+def test_slope_against_finite_differences(model):
+    if not hasattr(model, "slope"):
+        pytest.skip("the reduced energy is beta E")
+    x, step = some_states(model), 1e-5
+    for beta in (0.2, 0.9):
+        change = model.reduced_energy(x, beta + step) - model.reduced_energy(x, beta - step)
+        assert model.slope(x, beta) == pytest.approx(change / (2 * step), rel=1e-7, abs=1e-7)
+    assert model.slope(x.reshape(4, 10, -1), np.linspace(0.1, 1.0, 10)).shape == (4, 10)
 
 
 @ALL

@@ -7,9 +7,27 @@ import numpy as np
 import pytest
 
 from statmech_ml import lattices, models
-from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, Ising
+from statmech_ml.models import (
+    BernoulliRBM,
+    DoubleWell,
+    DraggedTrap,
+    Gaussian,
+    GaussianMixture,
+    GaussianRBM,
+    GaussianShells,
+    HarmonicTrap,
+    Ising,
+    LogDensity,
+    Potts,
+    Quartic,
+)
 from statmech_ml.models.interpolated import Interpolated
 from statmech_ml.systems import Model
+
+
+def normal(x):
+    return -0.5 * (x**2).sum(axis=-1)
+
 
 MODELS = {
     "ising": (lambda: Ising(lattices.square(4), field=0.1), "field"),
@@ -17,7 +35,16 @@ MODELS = {
     "rbm": (lambda: BernoulliRBM([0.0, 0.5], [0.1], [[1.0], [-1.0]]), "weights"),
     "joint rbm": (lambda: BernoulliRBM([0.0, 0.5], [0.1], [[1.0], [-1.0]]).joint(), "space"),
     "gaussian": (lambda: Gaussian(stddev=2.0), "mean"),
+    "correlated": (lambda: Gaussian(covariance=[[1.0, 0.2], [0.2, 1.0]]), "stddev"),
     "double well": (DoubleWell, "space"),
+    "gaussian rbm": (lambda: GaussianRBM([0.0, 0.5], [0.1], [[1.0], [-1.0]]), "sigma"),
+    "mixture": (lambda: GaussianMixture([1.0, 2.0], [[0.0], [1.0]]), "means"),
+    "shells": (GaussianShells, "space"),
+    "quartic": (Quartic, "space"),
+    "stiffened trap": (lambda: HarmonicTrap((1.0, 2.0)), "space"),
+    "dragged trap": (lambda: DraggedTrap(1.0, 2.0), "space"),
+    "potts": (lambda: Potts(lattices.chain(4), 3), "field"),
+    "log-density": (lambda: LogDensity(normal, 2), "f"),
     "interpolated": (lambda: Interpolated(Gaussian(), DoubleWell()), "capabilities"),
 }
 ALL = pytest.mark.parametrize(("make", "name"), MODELS.values(), ids=MODELS)

@@ -15,16 +15,18 @@ import pytest
 from statmech_ml import _rng, lattices
 from statmech_ml.errors import InvalidInput, StatmechError
 from statmech_ml.exact import enumeration, kaufman, quadrature
-from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, Ising
+from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, GaussianRBM, HarmonicTrap, Ising
 from statmech_ml.partition import (
     Geometric,
+    Switching,
     Tempering,
     Weights,
     ais,
     ais_from_log_weights,
     exact_sum,
 )
-from statmech_ml.samplers import MALA, BlockGibbs, HeatBath, SwendsenWang
+from statmech_ml.partition._adaptive import equal_steps
+from statmech_ml.samplers import MALA, ULA, BlockGibbs, HeatBath, SwendsenWang
 from statmech_ml.samplers.base import Sampler, advanced
 from statmech_ml.spaces import Reals
 from statmech_ml.systems import Model
@@ -38,6 +40,13 @@ TORUS_LOG_Z = kaufman.log_z(4, 4, BETA)
 def machine():
     rng = np.random.default_rng(1)
     return BernoulliRBM(rng.normal(size=8), rng.normal(size=6), 0.8 * rng.normal(size=(8, 6)))
+
+
+@functools.cache
+def normal_machine():
+    rng = np.random.default_rng(2)
+    weights = 0.5 * rng.normal(size=(8, 5))
+    return GaussianRBM(rng.normal(size=8), rng.normal(size=5), weights, sigma=0.9)
 
 
 @functools.cache
@@ -95,6 +104,11 @@ CASES = {
         25,
     ),
     "double well": lambda: (*well(), 60),
+    "RBM of normal units": lambda: (
+        Weights(normal_machine()),
+        exact_sum(normal_machine()).value,
+        25,
+    ),
 }
 
 
@@ -109,15 +123,15 @@ def test_calibration(case, seed, assert_unbiased):
 class WrongSign(Tempering):
     """Mutant: log-weights of the wrong sign."""
 
-    def reduced_energy(self, x, lam):
-        return -super().reduced_energy(x, lam)
+    def weigh(self, x, lam, next_lam):
+        return -super().weigh(x, lam, next_lam)
 
 
 class BetaTwice(Tempering):
     """Mutant: beta multiplies the energy once more in the weights."""
 
-    def reduced_energy(self, x, lam):
-        return self.beta * super().reduced_energy(x, lam)
+    def weigh(self, x, lam, next_lam):
+        return self.beta * super().weigh(x, lam, next_lam)
 
 
 class ReversedLadder(Tempering):
@@ -280,6 +294,110 @@ def test_gaussian_shift(direction, seed, assert_unbiased):
 
 def test_gaussian_shift_without_moves_is_rejected(seed, assert_rejected):
     assert_rejected(gaussian_shift(Frozen()), seed)
+
+
+# --- moves that are not exact ---------------------------------------------------------------------
+
+STIFFENED, N_STEPS, ETA = HarmonicTrap((1.0, 4.0)), 20, 0.2
+
+
+class Uncorrected(ULA):
+    """Mutant: the moves' own work is left out of the weights."""
+
+    invariant = True
+
+
+def biased_log_z():
+    """log of the mean weight without the correction, in closed form.
+
+    Backwards in time E[weights to come | x] = exp(c - a x^2 / 2): an increment adds the change of
+    stiffness to a, and a move x' = r x + s w takes a to a r^2 / (1 + a s^2).
+    """
+    stiffness, change = np.linspace(1.0, 4.0, N_STEPS + 1), 3.0 / N_STEPS
+    a, c = change, 0.0
+    for k in stiffness[-2:0:-1]:
+        c -= 0.5 * math.log1p(2.0 * ETA * a)
+        a = a * (1.0 - ETA * k) ** 2 / (1.0 + 2.0 * ETA * a) + change
+    return STIFFENED.log_z(0.0) + c - 0.5 * math.log1p(a)
+
+
+def stiffen(sampler, exact):
+    path = Switching(STIFFENED, sampler)
+    return calibration(path, exact, n_levels=N_STEPS, n_chains=400)
+
+
+def test_corrected_moves(seed, assert_unbiased):
+    assert_unbiased(stiffen(ULA(ETA), STIFFENED.log_z(1.0)), seed)
+
+
+def test_moves_without_correction_are_rejected(seed, assert_rejected, assert_unbiased):
+    """They estimate something else, and that is known: 0.16 nat too little."""
+    assert_rejected(stiffen(Uncorrected(ETA), STIFFENED.log_z(1.0)), seed)
+    assert_unbiased(stiffen(Uncorrected(ETA), biased_log_z()), seed)
+
+
+# --- adaptive ladders -----------------------------------------------------------------------------
+
+
+STIFF = Geometric(Gaussian(), Gaussian(0.5, 0.1))
+
+
+def lengths(lams):
+    """Spread of the increments of a ladder along STIFF, (step,).
+
+    At lambda x is normal with precision p = 1 - lambda + 100 lambda and mean m = 50 lambda / p, and
+    u_1 - u_0 = 49.5 x^2 - 50 x + const has the variance (99 m - 50)^2 / p + 2 (49.5 / p)^2.
+    """
+    lam = 0.5 * (lams[1:] + lams[:-1])
+    precision = 1.0 + 99.0 * lam
+    mean = 50.0 * lam / precision
+    variance = (99.0 * mean - 50.0) ** 2 / precision + 2.0 * (49.5 / precision) ** 2
+    return np.sqrt(variance) * np.diff(lams)
+
+
+@pytest.mark.parametrize("n_levels", [40, 200])
+def test_adaptive_ladder_spreads_equally(n_levels, seed):
+    """Its sum of squared lengths exceeds the least there is, (length)^2 / n, by less than a tenth.
+
+    For steps of unequal length by the excess of 1 + (their relative spread)^2; an even ladder is
+    worse by a factor above 2.
+    """
+    # Cauchy-Schwarz, with the length from a ladder so fine that its sums are integrals.
+    least = lengths(np.linspace(0.0, 1.0, 100_001) ** 3).sum() ** 2 / n_levels
+    found = equal_steps(STIFF, n_levels, seed).lams
+    assert len(found) == n_levels + 1
+    assert (found[0], found[-1]) == (0.0, 1.0)
+    assert (np.diff(found) > 0).all()
+    assert (lengths(found) ** 2).sum() < 1.1 * least
+    assert (lengths(np.linspace(0.0, 1.0, n_levels + 1)) ** 2).sum() > 2.0 * least
+
+
+def test_adaptive_ladder_is_unbiased(seed, assert_unbiased):
+    exact = 0.5 * math.log(2 * math.pi * 0.01)
+    assert_unbiased(calibration(STIFF, exact, n_levels=60, n_chains=300, ladder="adaptive"), seed)
+
+
+def test_adaptive_ladder_where_nothing_changes_is_even():
+    free = Tempering(Ising(lattices.chain(6), coupling=0.0), 1.0)
+    np.testing.assert_allclose(equal_steps(free, 4, 1).lams, np.linspace(0, 1, 5))
+
+
+def test_adaptive_ladder_over_a_wall():
+    """Half the reference is forbidden from the first step on, however short it is."""
+    path = Geometric(Gaussian(), Model(Reals(1), HalfLine(0.0)))
+    result = ais(path, 6, 200, rng=1, ladder="adaptive")
+    assert abs(result.z(0.5 * math.log(2 * math.pi) - math.log(2))) < 6
+    with pytest.raises(StatmechError, match="pilot run"):
+        equal_steps(Geometric(Gaussian(), Model(Reals(1), HalfLine(50.0))), 4, 1)
+
+
+def test_pilots_cost_is_counted():
+    even, adaptive = (
+        ais(STIFF, 10, 50, rng=1, ladder=ladder).diagnostics["cost"]
+        for ladder in (None, "adaptive")
+    )
+    assert adaptive["sweeps"] > even["sweeps"]
+    assert adaptive["energy_evaluations"] > even["energy_evaluations"] == 2 * 50 * 10
 
 
 # --- the run --------------------------------------------------------------------------------------
@@ -465,6 +583,7 @@ PATH = Tempering(TORUS, BETA)
         (lambda: ais(PATH, ladder=[0.0, 0.6, 0.5, 1.0], rng=1), "does not increase"),
         (lambda: ais(PATH, ladder=[0.0, math.nan, 1.0], rng=1), "finite"),
         (lambda: ais(PATH, ladder=0.5, rng=1), "at least two"),
+        (lambda: ais(PATH, ladder="geometric", rng=1), "no list of lambdas"),
         (lambda: ais(PATH, 10, ladder=[0.0, 1.0], rng=1), "both were given"),
         (lambda: ais(PATH, start=np.ones((256, 16)), rng=1), "direction='both'"),
         (lambda: ais(PATH, direction="reverse", start=np.ones((3, 16)), rng=1), "256 chains"),

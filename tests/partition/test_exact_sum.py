@@ -1,12 +1,15 @@
 """exact_sum: the right sum for each kind of model, and of a path its target."""
 
+import math
+
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 from statmech_ml import lattices
 from statmech_ml.errors import InvalidInput
 from statmech_ml.exact import enumeration, kaufman
-from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, Ising
+from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, GaussianRBM, Ising
 from statmech_ml.partition import Geometric, Tempering, Weights, exact_sum
 from statmech_ml.samplers import BlockGibbs
 
@@ -36,6 +39,30 @@ def test_rbm_sums_its_smaller_layer():
     assert exact_sum(small, beta=0.7).value == pytest.approx(
         enumeration.log_z(small.joint(), 0.7), rel=1e-13
     )
+
+
+def test_normal_units():
+    """Two hidden units by hand: four Gaussians, whatever the number of visible units."""
+    rng = np.random.default_rng(3)
+    a, b, weights, sigma = rng.normal(size=9), rng.normal(size=2), rng.normal(size=(9, 2)), 0.7
+    rbm = GaussianRBM(a, b, weights, sigma)
+    h = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    shift = h @ weights.T
+    exponent = h @ b + (a * shift + 0.5 * shift**2).sum(axis=1) / sigma**2
+    for beta in (1.0, 0.6):
+        widths = 9 * np.log(sigma * np.sqrt(2 * np.pi / beta))
+        result = exact_sum(rbm, beta)
+        assert result.value == pytest.approx(widths + logsumexp(beta * exponent), rel=1e-13)
+        assert result.diagnostics["n_states"] == 4
+    assert exact_sum(Weights(rbm, beta=0.6)).value == exact_sum(rbm, 0.6).value
+
+
+def test_more_spins_than_can_be_listed():
+    """An open chain of 30: log Z = log 2 + 29 log(2 cosh K)."""
+    result = exact_sum(Ising(lattices.chain(30, boundary="open"), coupling=0.9), beta=0.5)
+    expected = math.log(2) + 29 * math.log(2 * math.cosh(0.45))
+    assert result.value == pytest.approx(expected, rel=1e-12)
+    assert result.diagnostics["n_states"] == 2**30
 
 
 def test_paths_give_their_target():

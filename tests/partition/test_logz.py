@@ -28,6 +28,18 @@ def test_exact_results_have_no_error_bar():
     assert result.ok
 
 
+@pytest.mark.parametrize("status", ["lower bound", "approximate", "not converged"])
+def test_deterministic_approximations_have_no_error_bar(status):
+    result = LogZ(951.64213, math.inf, method="mean field", status=status)
+    assert str(result) == f"log_z = 951.642 [mean field, {status}]"
+    assert not result.ok
+
+
+def test_an_error_that_is_not_known_is_shown():
+    result = LogZ(9.5, math.inf, method="ais", status="low ess")
+    assert str(result) == "log_z = 9.5(inf) [ais, low ess]"
+
+
 @pytest.mark.parametrize(
     ("evidence", "status"),
     [

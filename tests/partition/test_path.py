@@ -9,9 +9,18 @@ import pytest
 from statmech_ml import lattices
 from statmech_ml.errors import InvalidInput, MissingCapability
 from statmech_ml.exact import enumeration
-from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, Ising
-from statmech_ml.partition import Geometric, Tempering, Weights
-from statmech_ml.samplers import MALA, BlockGibbs, HeatBath, Metropolis, Wolff
+from statmech_ml.models import (
+    BernoulliRBM,
+    DoubleWell,
+    DraggedTrap,
+    Gaussian,
+    GaussianRBM,
+    HarmonicTrap,
+    Ising,
+)
+from statmech_ml.partition import Geometric, Switching, Tempering, Weights
+from statmech_ml.partition.path import Path
+from statmech_ml.samplers import MALA, BlockGibbs, HeatBath, Metropolis, State, Wolff
 from statmech_ml.spaces import Bits, Reals
 from statmech_ml.systems import Model, reduced_gradient
 
@@ -92,6 +101,94 @@ def test_interpolated_energy_and_gradient(lam):
         assert out[i] == pytest.approx((above - below) / (2 * h), abs=1e-8)
 
 
+def gaussian_machine(seed=1, n_visible=5, n_hidden=3):
+    rng = np.random.default_rng(seed)
+    return GaussianRBM(
+        rng.normal(size=n_visible),
+        rng.normal(size=n_hidden),
+        rng.normal(size=(n_visible, n_hidden)),
+        sigma=rng.uniform(0.5, 2.0, size=n_visible),
+    )
+
+
+EVERY = DISCRETE | {
+    "Tempering of a lattice that is not linear in beta": Tempering(
+        machine(5), beta=0.7, sampler=BlockGibbs()
+    ),
+    "Geometric": Geometric(Gaussian(stddev=1.5, dim=2), DoubleWell(tilt=0.4, dim=2), beta=1.3),
+    "Geometric to a model without arrays": Geometric(Gaussian(dim=5), gaussian_machine()),
+    "Weights of normal units": Weights(gaussian_machine(), beta=1.4),
+    "Switching a stiffened trap": Switching(HarmonicTrap((1.0, 4.0), dim=2)),
+    "Switching a dragged trap": Switching(DraggedTrap(2.0, 3.0, dim=2)),
+}
+LAMS = [0.0, 0.2, 0.55, 1.0]
+
+
+def states(path):
+    return path.sample_reference(3, np.arange(6, dtype=np.uint32))
+
+
+@pytest.mark.parametrize("path", EVERY.values(), ids=EVERY)
+def test_many_energies_are_the_single_ones(path):
+    x = states(path)
+    single = np.stack([path.reduced_energy(x, lam) for lam in LAMS])
+    np.testing.assert_allclose(path.reduced_energies(x, LAMS), single, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(path.reduced_energies(x[0], LAMS), single[:, 0], rtol=1e-12)
+    np.testing.assert_allclose(Path.reduced_energies(path, x, LAMS), single, rtol=1e-12)
+
+
+@pytest.mark.parametrize("path", EVERY.values(), ids=EVERY)
+def test_slope_is_the_derivative(path):
+    """Central differences in lambda; one lambda for all chains, and one for each."""
+    x, h = states(path), 1e-5
+    for lam in (0.3, np.linspace(0.1, 0.9, len(x))):
+        slope = (path.reduced_energy(x, lam + h) - path.reduced_energy(x, lam - h)) / (2 * h)
+        np.testing.assert_allclose(path.slope(x, lam), slope, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("path", EVERY.values(), ids=EVERY)
+def test_a_step_weighs_and_moves(path):
+    """weigh_and_move is the difference of two energies and an ordinary advance."""
+    chains = np.arange(6, dtype=np.uint32)
+    state = State(states(path), 5, chains, 0)
+    log_w, moved, _ = path.weigh_and_move(state, 0.2, 0.55, 2)
+    before, after = path.reduced_energy(state.x, 0.2), path.reduced_energy(state.x, 0.55)
+    np.testing.assert_allclose(log_w, before - after, rtol=1e-5, atol=1e-6)
+    expected, _ = path.advance(state, 0.55, 2)
+    np.testing.assert_allclose(moved.x, expected.x)
+    assert moved.sweep == 2
+    _, unmoved, info = path.weigh_and_move(state, 0.2, 0.55, 0)
+    np.testing.assert_array_equal(unmoved.x, state.x)
+    assert (unmoved.sweep, info) == (0, {})
+
+
+def test_normal_units_by_quadrature():
+    """One visible and two hidden units: log Z at both ends, and between them."""
+    rbm = GaussianRBM([0.3], [0.5, -0.4], [[1.2, -0.7]], sigma=0.8)
+    path = Weights(rbm, beta=1.3)
+    grid = np.linspace(-12, 12, 20_001)[:, None]
+    for lam in LAMS:
+        weight = np.exp(-path.reduced_energy(grid, lam))
+        log_z = math.log(np.trapezoid(weight, grid[:, 0]))
+        if lam == 0.0:
+            assert log_z == pytest.approx(path.log_z_reference, rel=1e-10)
+        same = GaussianRBM([0.3], [0.5, -0.4], [[1.2 * lam, -0.7 * lam]], sigma=0.8)
+        np.testing.assert_allclose(
+            path.reduced_energy(grid, lam), same.reduced_energy(grid, 1.3), atol=1e-12
+        )
+        betas = np.full(len(grid), 1.3)
+        np.testing.assert_allclose(
+            path.model.reduced_gradient(grid, lam), same.reduced_gradient(grid, betas), atol=1e-10
+        )
+        h = np.array([[0, 0], [1, 0], [1, 1]])
+        for ours, theirs in zip(
+            path.model.visible_normal(h, np.full(3, lam)),
+            same.visible_normal(h, np.full(3, 1.3)),
+            strict=True,
+        ):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
 def moments(path, mean, variance):
     """z-scores of mean and variance of reference draws, coordinate by coordinate."""
 
@@ -119,11 +216,14 @@ def odds(bias):
     [
         (Geometric(Gaussian([1.0, -2.0, 0.0], [0.5, 2.0, 1.0]), DoubleWell(dim=3)),
          np.array([1.0, -2.0, 0.0]), np.array([0.25, 4.0, 1.0])),
+        (Weights(gaussian_machine(), beta=1.4), gaussian_machine().visible_bias,
+         gaussian_machine().sigma ** 2 / 1.4),
+        (Switching(HarmonicTrap((2.0, 4.0), dim=2)), np.zeros(2), np.full(2, 0.5)),
         (Weights(machine(4)), *odds(machine(4).visible_bias)),
         (Weights(machine(4), beta=0.5), *odds(0.5 * machine(4).visible_bias)),
         (Tempering(TORUS, 0.6), np.zeros(12), np.ones(12)),
     ],
-    ids=["Gaussian", "Weights", "Weights at beta", "uniform"],
+    ids=["Gaussian", "normal units", "trap", "Weights", "Weights at beta", "uniform"],
 )  # fmt: skip
 def test_reference_draws(path, mean, variance, seed, assert_unbiased):
     assert_unbiased(moments(path, mean, variance), seed)
@@ -139,7 +239,7 @@ def test_reference_draws_mutants(seed, assert_rejected):
 
 def test_reference_draws_are_addressed():
     """Chain c draws the same, whatever other chains there are."""
-    for path in (*DISCRETE.values(), Geometric(Gaussian(dim=3), DoubleWell(dim=3))):
+    for path in EVERY.values():
         x = path.sample_reference(7, CHAINS)
         assert x.shape == (5, path.model.space.size)
         np.testing.assert_array_equal(path.sample_reference(7, CHAINS[3:]), x[3:])
@@ -171,10 +271,9 @@ class Wall(NamedTuple):
 
 
 class Python:
-    """A continuous model without compiled arrays."""
+    """A space and nothing else."""
 
     space = Reals(1)
-    capabilities = frozenset({"Differentiable"})
 
 
 class Rough(NamedTuple):
@@ -200,7 +299,7 @@ class Rough(NamedTuple):
         (lambda: Geometric(Gaussian(dim=2), DoubleWell(dim=3)), InvalidInput, "one space"),
         (lambda: Geometric(Gaussian(), TORUS), InvalidInput, "one space"),
         (lambda: Geometric(DoubleWell(), DoubleWell()), InvalidInput, "exact log_z"),
-        (lambda: Geometric(Gaussian(), Python()), InvalidInput, "compiled arrays"),
+        (lambda: Geometric(Gaussian(), Python()), InvalidInput, "no space, energy"),
         (lambda: Geometric(Gaussian(), DoubleWell(), beta=0.0), InvalidInput, "beta > 0"),
         (lambda: Geometric(Gaussian(), DoubleWell(), beta=-1.0), InvalidInput, ">= 0"),
         (lambda: Geometric(Gaussian(), DoubleWell(), 1.0, HeatBath()), MissingCapability, "Local"),
@@ -209,6 +308,11 @@ class Rough(NamedTuple):
         (lambda: Weights(TORUS), InvalidInput, "Use Tempering"),
         (lambda: Weights(machine(), Metropolis()), MissingCapability, "Local"),
         (lambda: Weights(machine(), beta=math.inf), InvalidInput, "finite"),
+        (lambda: Weights(machine(), precision="half"), InvalidInput, "'single' or 'double'"),
+        (lambda: Weights(gaussian_machine(), beta=0.0), InvalidInput, "beta > 0"),
+        (lambda: Weights(gaussian_machine(), HeatBath()), MissingCapability, "Local"),
+        (lambda: Switching(DoubleWell()), InvalidInput, "no protocol"),
+        (lambda: Switching(HarmonicTrap((1.0, 4.0)), HeatBath()), MissingCapability, "Local"),
         (lambda: Gaussian(stddev=0.0), InvalidInput, "positive"),
         (lambda: Gaussian(mean=math.nan), InvalidInput, "finite"),
         (lambda: Gaussian([1.0, 2.0], [1.0, 2.0, 3.0]), InvalidInput, "fit together"),

@@ -4,9 +4,37 @@ from pathlib import Path
 
 from validation.check import Check
 
-from . import datasets, exact, partition, rbm, samplers, states, statistics, wrong_physics
+from . import (
+    approximations,
+    calibration,
+    datasets,
+    exact,
+    exact_lattices,
+    exact_models,
+    exchange,
+    partition,
+    rbm,
+    samplers,
+    states,
+    statistics,
+    wrong_physics,
+)
 
-ROOMS = (exact, states, samplers, statistics, rbm, partition, datasets, wrong_physics)
+ROOMS = (
+    exact,
+    exact_lattices,
+    exact_models,
+    states,
+    samplers,
+    exchange,
+    statistics,
+    rbm,
+    partition,
+    approximations,
+    calibration,
+    datasets,
+    wrong_physics,
+)
 
 
 def all_checks(dataset: Path | None = None) -> tuple[Check, ...]:

@@ -1,18 +1,34 @@
-"""Annealed importance sampling against exact log Z: its errors over many seeds, and its two
-bounds.
+"""Estimators of log Z where their distributions are known in closed form: work, weights, bounds.
+
+Whether their error bars are honest on all kinds of systems is asked in `calibration`.
 """
 
-from collections.abc import Callable
-from functools import cache, lru_cache, partial
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
+from scipy.stats import norm
 
 from statmech_ml import lattices
-from statmech_ml.exact import kaufman, quadrature, rbm
-from statmech_ml.models import DoubleWell, Gaussian, Ising
-from statmech_ml.partition import Geometric, LogZ, Path, Tempering, Weights, ais, exact_sum
-from statmech_ml.samplers import BlockGibbs
+from statmech_ml.exact import enumeration, kaufman, quadrature, rbm
+from statmech_ml.models import DraggedTrap, Gaussian, HarmonicTrap, Ising
+from statmech_ml.partition import (
+    Geometric,
+    Switching,
+    Tempering,
+    Weights,
+    ais,
+    bar_from_work,
+    exact_sum,
+    importance_sampling,
+    jarzynski,
+    wang_landau,
+)
+from statmech_ml.samplers import ULA, BlockGibbs, Sampler, State
+from statmech_ml.samplers.base import Info, advanced
 from statmech_ml.statistics import mean
 from validation.check import (
     Check,
@@ -26,127 +42,208 @@ from validation.check import (
 
 from .rbm import asymmetric
 
-
-@cache
-def _ising() -> tuple[Path, float, str]:
-    model = Ising(lattices.square(4, 6), coupling=1.0)
-    return Tempering(model, beta=0.25), float(kaufman.log_z(4, 6, 0.25)), "4 x 6 torus"
+_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
-@cache
-def _weights() -> tuple[Path, float, str]:
-    model = asymmetric()
-    return Weights(model), float(rbm.log_z(model)), "RBM by its weights"
+def _mean(values: np.ndarray, name: str, exact: float) -> Measurement:
+    """The mean of independent values."""
+    return against(name, mean(np.asarray(values)[:, None]), exact)
 
 
-@cache
-def _rbm_tempering() -> tuple[Path, float, str]:
-    model = asymmetric()
-    path = Tempering(model, beta=1.3, sampler=BlockGibbs())
-    return path, float(rbm.log_z(model, 1.3)), "RBM at beta = 1.3"
+# --- a Gaussian that moves ------------------------------------------------------------------------
 
 
-@cache
-def _well() -> tuple[Path, float, str]:
-    model = DoubleWell(barrier=2.0, tilt=0.4)
-    path = Geometric(Gaussian(stddev=1.2), model, beta=1.2)
-    exact = quadrature.log_z(lambda x: model.reduced_energy(x[:, None], 1.2)).value
-    return path, exact, "double well"
+@dataclass(frozen=True)
+class Relaxing(Sampler):
+    """Exact relaxation in a harmonic well of centre lambda d and stiffness k, for a given time.
+
+    x' = c + a (x - c) + sqrt((1 - a^2) / k) noise: a = 0 draws afresh, a = 1 stands still.
+    """
+
+    distance: float
+    stiffness: float = 1.0
+    memory: float = 0.0
+    stream: ClassVar[str] = "relaxing"
+
+    def check(self, model: Any) -> None:
+        """Accept every model."""
+
+    def advance(
+        self, model: Any, state: State, beta: np.ndarray, n_sweeps: int, device: str = "cpu"
+    ) -> tuple[State, Info]:
+        """One relaxation; lambda is in the place of beta."""
+        centre, a = beta[:, None] * self.distance, self.memory
+        noise = np.random.default_rng([state.seed, state.sweep]).normal(size=state.x.shape)
+        x = centre + a * (state.x - centre) + math.sqrt((1.0 - a * a) / self.stiffness) * noise
+        return advanced(state, x, n_sweeps), {}
 
 
-@lru_cache(maxsize=8)
-def _runs(
-    system: Callable[[], tuple[Path, float, str]], levels: int, chains: int, runs: int, seed: int
-) -> tuple[LogZ, ...]:
-    path = system()[0]
-    return tuple(
-        ais(path, n_levels=levels, n_chains=chains, rng=derive_seed(seed, f"run {k}"))
-        for k in range(runs)
-    )
-
-
-def _calibration(
-    seed: int,
-    scale: int,
-    *,
-    system: Callable[[], tuple[Path, float, str]],
-    levels: int,
-    chains: int = 400,
-    runs: int = 80,
-    mistake: str = "",
+def _gaussian_shift(
+    seed: int, scale: int, *, swap: bool = False, memory: float = 0.0
 ) -> list[Measurement]:
-    path, exact, name = system()
-    results = _runs(system, levels, chains, runs * scale, seed)
-    log_w = np.array([r.diagnostics["log_weights"] for r in results]) + path.log_z_reference
-    values = np.array([r.value for r in results])
-    errors = np.array([r.stderr for r in results])
-    if mistake == "mean of log w":
-        values = log_w.mean(axis=1)
-    elif mistake == "half-width":
-        errors = 1.96 * errors
-    elif mistake == "reference":
-        values, log_w = values - path.log_z_reference, log_w - path.log_z_reference
-    found = calibration(f"log Z, {name}", (values - exact) / errors)
-    # E[w] = Z / Z_0: no bias at all, however few levels.
-    ratio = np.exp(logsumexp(log_w, axis=1) - np.log(log_w.shape[1]) - exact)
-    if mistake == "mean of log w":
-        ratio = np.exp(values - exact)
-    found.append(against(f"Zhat / Z, {name}", mean(ratio[:, None]), 1.0))
+    """log w ~ N(-+mu^2 / 2K, mu^2 / K) from perfect moves, so the bounds are mu^2 / K apart."""
+    mu, n, found = 1.5, 10_000 * scale, []
+    path = Geometric(Gaussian(), Gaussian(mean=mu), sampler=Relaxing(mu, memory=memory))
+    for K in (1, 6):
+        stream = derive_seed(seed, f"{K} steps")
+        start = np.random.default_rng(stream).normal(mu, 1.0, (n, 1))
+        result = ais(path, n_levels=K, n_chains=n, rng=stream, direction="both", start=start)
+        half = 0.5 * mu**2 / K
+        forward = np.asarray(result.diagnostics["log_weights"]) + _LOG_ROOT_2PI
+        backward = np.asarray(result.diagnostics["reverse_log_weights"]) + _LOG_ROOT_2PI
+        if swap:
+            forward, backward = backward, forward
+        squares = (forward - (_LOG_ROOT_2PI - half)) ** 2
+        lower, upper = result.lower or math.nan, result.upper or math.nan
+        error = math.hypot(result.diagnostics["lower_stderr"], result.diagnostics["upper_stderr"])
+        width = (lower - upper) if swap else (upper - lower)
+        found += [
+            _mean(forward, f"E[log w] = log Z - mu^2 / 2K, K = {K}", _LOG_ROOT_2PI - half),
+            _mean(backward, f"E[reverse] = log Z + mu^2 / 2K, K = {K}", _LOG_ROOT_2PI + half),
+            _mean(squares, f"var log w = mu^2 / K, K = {K}", 2.0 * half),
+            Measurement(
+                f"width of the sandwich, K = {K}",
+                width,
+                2.0 * half,
+                error,
+                n,
+                (width - 2.0 * half) / error,
+            ),
+        ]
     return found
 
 
-def _ais_check(
-    name: str, claim: str, system: Callable[[], tuple[Path, float, str]], levels: int
-) -> Check:
-    run = partial(_calibration, system=system, levels=levels)
-    return Check(
-        f"partition.ais-{name}",
-        f"AIS from {claim}: over 80 seeds z of log Z has mean 0 and sd 1, and E[Zhat] = Z (Neal "
-        "2001).",
-        run,
-        (
-            Mutant("mean of log w for log of mean w", partial(run, mistake="mean of log w")),
-            Mutant("95% half-width as standard error", partial(run, mistake="half-width")),
-            Mutant("log Z of the reference forgotten", partial(run, mistake="reference")),
-        ),
-    )
+# --- traps ----------------------------------------------------------------------------------------
 
 
-# Both ways from exact draws: E[log w] <= log Z <= E[reverse]. With perfect moves on a Gaussian
-# shifted by mu in K steps log w ~ N(-mu^2 / 2K, mu^2 / K), so both bounds are known: log Z -+ mu^2
-# / 2K. One step needs no moves at all, and is exact.
+def _mean_work(k: float, distance: float, steps: int, memory: float) -> float:
+    """Mean work of dragging in steps: k delta (middle of the step - mean position) summed up."""
+    delta, position, total = distance / steps, 0.0, 0.0
+    for step in range(steps):
+        total += k * delta * ((step + 0.5) * delta - position)
+        centre = (step + 1) * delta
+        position = centre + memory * (position - centre)
+    return total
 
 
-def _gaussian_shift(seed: int, scale: int, *, swap: bool = False) -> list[Measurement]:
-    mu = 1.5
-    path = Geometric(Gaussian(), Gaussian(mean=mu))
-    n = 20_000 * scale
-    start = np.random.default_rng(derive_seed(seed, "target")).normal(mu, 1.0, (n, 1))
-    result = ais(path, n_levels=1, n_chains=n, rng=seed, direction="both", start=start)
-    log_z, half = 0.5 * np.log(2.0 * np.pi), 0.5 * mu**2
-    forward = np.asarray(result.diagnostics["log_weights"]) + log_z
-    backward = np.asarray(result.diagnostics["reverse_log_weights"]) + log_z
-    if swap:
-        forward, backward = backward, forward
-    squares = (forward - (log_z - half)) ** 2
-    return [
-        against("E[log w] = log Z - mu^2 / 2", mean(forward[:, None]), log_z - half),
-        against("E[reverse] = log Z + mu^2 / 2", mean(backward[:, None]), log_z + half),
-        against("var log w = mu^2", mean(squares[:, None]), mu**2),
-    ]
+def _dragged_trap(
+    seed: int, scale: int, *, sign: float = 1.0, stuck: bool = False
+) -> list[Measurement]:
+    """Gaussian work of known mean and, as nothing is gained (dF = 0), twice that variance."""
+    found = []
+    n, k = 20_000 * scale, 2.0
+    for steps, memory, d in ((1, 0.0, 1.0), (10, 0.0, 2.0), (10, 0.7, 1.5)):
+        name = f"{steps} steps, memory {memory}"
+        sampler = Relaxing(d, k, 1.0 if stuck else memory)
+        path = Switching(DraggedTrap(stiffness=k, distance=d), sampler=sampler)
+        run = jarzynski(path, n_levels=steps, n_chains=n, rng=derive_seed(seed, name))
+        work = sign * np.asarray(run.diagnostics["work"])
+        exact = _mean_work(k, d, steps, memory)
+        found += [
+            _mean(work, f"<W>, {name}", exact),
+            _mean((work - exact) ** 2, f"var W = 2 <W>, {name}", 2.0 * exact),
+            _mean(np.exp(-work), f"<exp(-W)>, {name}", 1.0),
+        ]
+    return found
+
+
+def _reweighting(seed: int, scale: int, *, lost_dim: bool = False) -> list[Measurement]:
+    """ESS / N = [sqrt(k_0 (2 k_1 - k_0)) / k_1]^dim of draws of one trap, weighed for another."""
+    found = []
+    # The mean of w^2 has an error where 4 k_1 > 3 k_0.
+    for ends, dim in (((1.0, 4.0), 1), ((1.0, 4.0), 3), ((2.0, 1.8), 2)):
+        k_0, k_1 = ends
+        name = f"k = {k_0:g} -> {k_1:g}, dim {dim}"
+        path = Switching(HarmonicTrap(stiffness=ends, dim=dim))
+        stream = derive_seed(seed, name)
+        runs = [
+            importance_sampling(path, n_chains=20_000, rng=derive_seed(stream, f"{r}"))
+            for r in range(30 * scale)
+        ]
+        share = np.array([r.diagnostics["ess"] / r.diagnostics["n_chains"] for r in runs])
+        exact = (math.sqrt(k_0 * (2.0 * k_1 - k_0)) / k_1) ** (1 if lost_dim else dim)
+        found.append(_mean(share, f"ESS / N, {name}", exact))
+        z = [r.z(path.model.log_z(1.0)) for r in runs]
+        found += calibration(f"log Z, {name}", z)
+    return found
+
+
+class Uncorrected(ULA):
+    """Unadjusted moves that are taken for exact ones."""
+
+    invariant: ClassVar[bool] = True
+
+
+def _ula(seed: int, scale: int, *, kind: type[ULA] = ULA) -> list[Measurement]:
+    """Langevin moves without accept/reject: exact in the weights, if their work is counted."""
+    found = []
+    for ends, dim, step in (((1.0, 4.0), 1, 0.15), ((1.0, 4.0), 2, 0.1), ((4.0, 1.0), 1, 0.1)):
+        name = f"k = {ends[0]:g} -> {ends[1]:g}, dim {dim}, step {step}"
+        trap = HarmonicTrap(stiffness=ends, dim=dim)
+        path = Switching(trap, sampler=kind(step_size=step))
+        run = ais(path, n_levels=20, n_chains=20_000 * scale, rng=derive_seed(seed, name))
+        log_w = np.asarray(run.diagnostics["log_weights"]) + path.log_z_reference
+        found.append(_mean(np.exp(log_w - trap.log_z(1.0)), f"E[Zhat] / Z, {name}", 1.0))
+    return found
+
+
+# --- Gaussian work both ways ----------------------------------------------------------------------
+
+
+def _bar_error(sigma: float, n_f: int, n_r: int) -> float:
+    """Bennett's asymptotic error: 1 / int (n_F p_F + n_R p_R) f (1 - f) dw - 1 / n_F - 1 / n_R."""
+
+    def from_both(w: np.ndarray) -> np.ndarray:
+        w = np.atleast_1d(w)
+        f = expit(math.log(n_r / n_f) - w)
+        density = n_f * norm.pdf(w, 0.5 * sigma**2, sigma)
+        density = density + n_r * norm.pdf(w, -0.5 * sigma**2, sigma)
+        return np.asarray(-np.log(density * f * (1.0 - f)))
+
+    product = math.exp(quadrature.log_z(from_both, -12.0 * sigma, 12.0 * sigma).value)
+    return math.sqrt(1.0 / product - 1.0 / n_f - 1.0 / n_r)
+
+
+def _gaussian_work(
+    seed: int, scale: int, *, flip: bool = False, independent: float = 1.0
+) -> list[Measurement]:
+    """W_F ~ N(dF + s^2/2, s^2) and W_R ~ N(-dF + s^2/2, s^2): calibrated, with Bennett's error."""
+    dF, n_f, n_r, found = 3.7, 2000, 1200, []
+    for sigma in (0.5, 2.0):
+        name = f"sigma = {sigma}"
+        rng = np.random.default_rng(derive_seed(seed, name))
+        z, errors = [], []
+        for _ in range(100 * scale):
+            w_f = rng.normal(dF + 0.5 * sigma**2, sigma, n_f)
+            w_r = rng.normal(-dF + 0.5 * sigma**2, sigma, n_r)
+            run = bar_from_work(w_f, -w_r if flip else w_r)
+            errors.append(independent * run.stderr)
+            z.append((run.value + dF) / errors[-1])
+        found += calibration(f"dF, {name}", z)
+        found.append(_mean(np.array(errors), f"error, {name}", _bar_error(sigma, n_f, n_r)))
+    return found
+
+
+# --- bounds, densities of states, sums ------------------------------------------------------------
 
 
 def _bounds(seed: int, scale: int, *, swap: bool = False) -> list[Measurement]:
     """The gap of each bound has the right sign: z of max(0, wrong-way gap)."""
     found = []
-    for system, levels in ((_ising, 12), (_weights, 3), (_rbm_tempering, 6)):
-        path, exact, name = system()
+    model = asymmetric()
+    for name, path, levels, exact in (
+        (
+            "4 x 6 torus",
+            Tempering(Ising(lattices.square(4, 6)), 0.25),
+            12,
+            kaufman.log_z(4, 6, 0.25),
+        ),
+        ("RBM by its weights", Weights(model), 3, rbm.log_z(model)),
+        ("RBM at beta = 1.3", Tempering(model, 1.3, BlockGibbs()), 6, rbm.log_z(model, 1.3)),
+    ):
+        n = 1000 * scale
         result = ais(
-            path,
-            n_levels=levels,
-            n_chains=1000 * scale,
-            rng=derive_seed(seed, name),
-            direction="both",
+            path, n_levels=levels, n_chains=n, rng=derive_seed(seed, name), direction="both"
         )
         lower, upper = result.lower, result.upper
         errors = result.diagnostics["lower_stderr"], result.diagnostics["upper_stderr"]
@@ -154,14 +251,39 @@ def _bounds(seed: int, scale: int, *, swap: bool = False) -> list[Measurement]:
             raise AssertionError("a run in both directions has two bounds")
         if swap:
             lower, upper, errors = upper, lower, errors[::-1]
-        n = 1000 * scale
         for label, gap, error in (
-            ("lower bound - log Z", lower - exact, errors[0]),
-            ("log Z - upper bound", exact - upper, errors[1]),
+            ("lower bound - log Z", lower - float(exact), errors[0]),
+            ("log Z - upper bound", float(exact) - upper, errors[1]),
         ):
             z = max(0.0, gap) / error
             found.append(Measurement(f"{label}, {name}", gap, 0.0, error, n, z))
     return found
+
+
+def _wang_landau(seed: int, scale: int, *, boundary: str = "periodic") -> list[Measurement]:
+    """Every level of the 4 x 4 torus, within the error over walkers, and log Z at three betas."""
+    model = Ising(lattices.square(4, 4))
+    other = Ising(lattices.square(4, 4, boundary))
+    levels, counts = enumeration.density_of_states(model)
+    found = wang_landau(other, n_chains=64 * scale, n_sweeps=4000, rng=seed)
+    log_g = dict(
+        zip(found.energies.tolist(), zip(found.log_g, found.stderr, strict=True), strict=True)
+    )
+    n, measured = 64 * scale, []
+    for E, count in zip(levels.tolist(), counts.tolist(), strict=True):
+        value, error = log_g.get(E, (-math.inf, 1.0))
+        exact = math.log(count)
+        z = (value - exact) / error
+        measured.append(Measurement(f"log g({E:g})", value, exact, error, n, z))
+    for beta in (0.2, 0.44, 1.0):
+        run = found.log_z(beta)
+        exact = float(kaufman.log_z(4, 4, beta))
+        measured.append(
+            Measurement(f"log Z, beta = {beta}", run.value, exact, run.stderr, n, run.z(exact))
+        )
+    total = float(logsumexp(found.log_g))
+    measured.append(identity("log of the number of states", total, 16 * math.log(2.0), 1e-9))
+    return measured
 
 
 def _exact_sum(seed: int, scale: int, *, layer: str = "") -> list[Measurement]:
@@ -185,16 +307,49 @@ CHECKS = (
         _exact_sum,
         (Mutant("wrong beta", partial(_exact_sum, layer="wrong")),),
     ),
-    _ais_check("ising", "infinite temperature to a 4 x 6 torus at beta = 0.25", _ising, 20),
-    _ais_check("rbm-weights", "independent units to an RBM", _weights, 8),
-    _ais_check("rbm-tempering", "infinite temperature to an RBM at beta = 1.3", _rbm_tempering, 15),
-    _ais_check("double-well", "a Gaussian to the tilted double well", _well, 10),
     Check(
         "partition.gaussian-shift",
-        "One step over a shift mu of a unit Gaussian has log w ~ N(-mu^2 / 2, mu^2), and the "
-        "reverse N(+mu^2 / 2, mu^2).",
+        "A unit Gaussian moved by mu in K steps with perfect moves: log w ~ N(-mu^2 / 2K, mu^2 / "
+        "K), the reverse N(+mu^2 / 2K, mu^2 / K).",
         _gaussian_shift,
-        (Mutant("forward and reverse swapped", partial(_gaussian_shift, swap=True)),),
+        (
+            Mutant("forward and reverse swapped", partial(_gaussian_shift, swap=True)),
+            Mutant("no moves", partial(_gaussian_shift, memory=1.0)),
+        ),
+    ),
+    Check(
+        "partition.dragged-trap",
+        "Work on a dragged trap is Gaussian, with the mean of linear response at any speed and "
+        "variance 2 <W>, as dF = 0 (Mazonka, Jarzynski 1999).",
+        _dragged_trap,
+        (
+            Mutant("sign of the work", partial(_dragged_trap, sign=-1.0)),
+            Mutant("a particle that does not move", partial(_dragged_trap, stuck=True)),
+        ),
+    ),
+    Check(
+        "partition.reweighting",
+        "Draws of one trap weighed for another: ESS / N = [sqrt(k_0 (2 k_1 - k_0)) / k_1]^dim, and "
+        "calibrated log Z.",
+        _reweighting,
+        (Mutant("one dimension only", partial(_reweighting, lost_dim=True)),),
+    ),
+    Check(
+        "partition.unadjusted-moves",
+        "AIS with unadjusted Langevin moves keeps E[Zhat] = Z when their work enters the weights "
+        "(Sivak, Chodera, Crooks 2013).",
+        _ula,
+        (Mutant("moves taken for exact ones", partial(_ula, kind=Uncorrected)),),
+    ),
+    Check(
+        "partition.gaussian-work",
+        "BAR on Gaussian work of both directions: z of dF has mean 0 and sd 1, and the error is "
+        "Bennett's (1976).",
+        _gaussian_work,
+        (
+            Mutant("sign of the reverse work", partial(_gaussian_work, flip=True)),
+            Mutant("error sqrt 2 too small", partial(_gaussian_work, independent=0.5**0.5)),
+        ),
     ),
     Check(
         "partition.bounds",
@@ -202,5 +357,12 @@ CHECKS = (
         "so the gaps are wide.",
         _bounds,
         (Mutant("bounds swapped", partial(_bounds, swap=True)),),
+    ),
+    Check(
+        "partition.density-of-states",
+        "Wang-Landau finds 2, 32, 64, 424, .. states of the 4 x 4 torus within its errors, and "
+        "Kaufman's log Z at every beta.",
+        _wang_landau,
+        (Mutant("open boundary", partial(_wang_landau, boundary="open")),),
     ),
 )

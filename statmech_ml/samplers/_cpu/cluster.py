@@ -1,9 +1,10 @@
 """Cluster updates on the CPU, through the capability Clusterable.
 
-Both kernels take the compiled model; x (chain, size) int8 spins, changed in place; limits uint64
-(chain, n_links), the thresholds of the bond probabilities 1 - exp(-beta * link); and the stream
-address (chains, seed, sweep, n_sweeps). A cluster needs an unpredictable number of variates, so
-they come from a generator seeded per (seed, chain, sweep).
+Both kernels take the compiled model; x (chain, size) int8, changed in place; limits uint64 (chain,
+n_links), the thresholds of the bond probabilities 1 - exp(-beta * link); levels, the number of
+values 0, 1, ... of a site, or 0 for spins, whose clusters turn over; and the stream address
+(chains, seed, sweep, n_sweeps). A cluster needs an unpredictable number of variates, so they come
+from a generator seeded per (seed, chain, sweep).
 """
 
 import numpy as np
@@ -16,8 +17,8 @@ _CHUNK = 2048  # sites whose activated bonds are listed before they are joined
 
 
 @kernel
-def wolff(model, x, limits, chains, seed, sweep, n_sweeps, flipped):
-    """One Wolff cluster a sweep; adds the number of spins flipped to `flipped`, int64 (chain,)."""
+def wolff(model, x, limits, levels, chains, seed, sweep, n_sweeps, flipped):
+    """One Wolff cluster a sweep; adds the number of sites changed to `flipped`, int64 (chain,)."""
     size = x.shape[1]
     stack = np.empty(size + 1, np.int32)
     generator = np.empty(4, np.uint64)
@@ -27,9 +28,14 @@ def wolff(model, x, limits, chains, seed, sweep, n_sweeps, flipped):
             seed_xoshiro(generator, seed, chains[c], t, CLUSTER)
             high = next_xoshiro(generator) >> np.uint64(32)
             site = np.uint32((high * np.uint64(size)) >> np.uint64(32))
-            flipped[c] += flip_cluster(
-                model, model.neighbours, state, limit, stack, generator, site
-            )
+            if levels:
+                flipped[c] += recolour_cluster(
+                    model, model.neighbours, state, limit, stack, generator, site, levels
+                )
+            else:
+                flipped[c] += flip_cluster(
+                    model, model.neighbours, state, limit, stack, generator, site
+                )
 
 
 @jit
@@ -62,13 +68,37 @@ def flip_cluster(model, neighbours, state, limit, stack, generator, site):
     return count
 
 
+@jit
+def recolour_cluster(model, neighbours, state, limit, stack, generator, site, levels):
+    """Grow a cluster of one value from `site`, give it one of the others, and return its size."""
+    before = np.int64(state[site])
+    high = next_xoshiro(generator) >> np.uint64(32)
+    value = np.int64((high * np.uint64(levels - 1)) >> np.uint64(32))
+    value += 1 if value >= before else 0
+    state[site] = value
+    stack[0] = site
+    top, count = 1, 0
+    while top > 0:
+        top -= 1
+        site = stack[top]
+        count += 1
+        for k in range(neighbours.shape[1]):
+            which = link(model, state, site, k, before)
+            if which >= 0 and next_xoshiro(generator) < limit[which]:
+                j = neighbours[site, k]
+                state[j] = value
+                stack[top] = j
+                top += 1
+    return count
+
+
 @kernel
-def swendsen_wang(model, x, limits, chains, seed, sweep, n_sweeps, n_clusters):
+def swendsen_wang(model, x, limits, levels, chains, seed, sweep, n_sweeps, n_clusters):
     """Swendsen-Wang sweeps; adds the number of clusters to `n_clusters`, int64 (chain,)."""
     size, width = x.shape[1], model.neighbours.shape[1]
     parent = np.empty(size, np.int32)
     pairs = np.empty((_CHUNK * width + 1, 2), np.int32)
-    flips = np.empty(size, np.int8)
+    flips = np.empty(size, np.int8)  # of each cluster: its factor, or its new value
     generator = np.empty(4, np.uint64)
     for c in range(x.shape[0]):
         state, limit = x[c], limits[c]
@@ -80,7 +110,10 @@ def swendsen_wang(model, x, limits, chains, seed, sweep, n_sweeps, n_clusters):
                 last = min(first + _CHUNK, size)
                 n = activate(model, model.neighbours, state, limit, generator, first, last, pairs)
                 join(parent, pairs, n)
-            n_clusters[c] += flip_clusters(parent, generator, flips, state)
+            if levels:
+                n_clusters[c] += recolour_clusters(parent, generator, flips, state, levels)
+            else:
+                n_clusters[c] += flip_clusters(parent, generator, flips, state)
 
 
 @jit
@@ -130,4 +163,19 @@ def flip_clusters(parent, generator, flips, state):
         else:
             flips[i] = flips[parent[i]]
         state[i] *= flips[i]
+    return count
+
+
+@jit
+def recolour_clusters(parent, generator, colours, state, levels):
+    """Give every cluster a value, all equally likely; returns the number of clusters."""
+    count = 0
+    for i in range(state.shape[0]):
+        if parent[i] == i:
+            count += 1
+            high = next_xoshiro(generator) >> np.uint64(32)
+            colours[i] = (high * np.uint64(levels)) >> np.uint64(32)
+        else:
+            colours[i] = colours[parent[i]]
+        state[i] = colours[i]
     return count

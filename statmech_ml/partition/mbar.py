@@ -1,0 +1,420 @@
+"""MBAR: free energies of many states from samples of all of them, and averages in any other state.
+
+    f_i = -log sum_n exp(-u_i(x_n)) / D_n,    D_n = sum_k N_k exp(f_k - u_k(x_n))      (eq. 11)
+    W_ni = exp(f_i - u_i(x_n)) / D_n,         <A>_i = sum_n W_ni A(x_n)                (eqs. 9, 15)
+
+f = -log Z up to a constant. No other estimator that reweights these samples has a smaller variance;
+for two states it is Bennett's acceptance ratio. Independent samples have the covariance of eq. 8,
+here from K x K matrices. Correlated ones have the sandwich estimator, from influences
+
+    psi_n = -(X_n + X^T P H^+ p_n),    p_kn = N_k W_nk,    H = diag(sum_n p_n) - p p^T,
+
+of the columns X = W_i for f_i and X = W_i (A - <A>_i) for minus <A>_i, summed over clusters.
+
+M. R. Shirts and J. D. Chodera, J. Chem. Phys. 129, 124105 (2008), doi:10.1063/1.2978177; overlap:
+P. V. Klimovich, M. R. Shirts and D. L. Mobley, J. Comput.-Aided Mol. Des. 29, 397 (2015),
+doi:10.1007/s10822-015-9840-9.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.cluster.hierarchy import linkage
+
+from ..errors import InvalidInput
+from . import _equilibrium
+from ._arguments import check_count
+from ._equilibrium import DEFAULT_BURN_IN, DEFAULT_CHAINS, DEFAULT_DRAWS, correlation, settings
+from ._influence import Clusters
+from ._mbar_mixture import Mixture, Moments
+from ._mbar_solver import Table, check_energies, solve
+from .energies import AffineEnergies
+from .logz import CONSTANT, LogZ, judge
+from .path import Path
+
+# An overlap this near to 1 is that of states that are the same, up to rounding.
+_EQUAL = 1e-12
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Averages in one state, from samples of all.
+
+    Attributes
+    ----------
+    value, stderr : float (m,)
+        Averages and their standard errors; numbers where one observable was given.
+    covariance : float (m, m)
+    variance : float (m, m)
+        Covariance of the observables themselves in that state.
+    ess : float
+        Effective number of samples, 1 / sum_n W_n^2, were they independent.
+    """
+
+    value: Any
+    stderr: Any
+    covariance: np.ndarray
+    variance: np.ndarray
+    ess: float
+
+
+@dataclass(frozen=True)
+class FreeEnergies:
+    """f of some states, relative to that of the first state of the table.
+
+    Attributes
+    ----------
+    f : float (l,)
+    covariance : float (l, l)
+    ess : float (l,)
+        Effective number of samples, 1 / sum_n W_n^2, were they independent.
+    """
+
+    f: np.ndarray
+    covariance: np.ndarray
+    ess: np.ndarray
+
+
+@dataclass(frozen=True)
+class Mbar:
+    """The solution of the MBAR equations.
+
+    Attributes
+    ----------
+    f_k : float (K,)
+        Reduced free energies -log Z_k, relative to f_k[0] = 0.
+    covariance : float (K, K)
+        Of f_k; ``f_k[i] - f_k[j]`` has variance c_ii + c_jj - 2 c_ij.
+    n_k : int (K,)
+        Samples from each state.
+    n_effective : float (K,)
+        Effective number of samples in each state, 1 / sum_n W_nk^2.
+    overlap_matrix : float (K, K)
+        O_ij = sum_n W_ni N_j W_nj: the part of state i that samples of state j stand for. Rows sum
+        to 1.
+    overlap : float
+        The weakest link: states i and j overlap by sum_n W_ni W_nj / sqrt(sum_n W_ni^2 sum_n
+        W_nj^2), and this is the least overlap that must be crossed to reach every state. 1 where
+        all states are one; where little overlaps, what O_ij would be between two states of equally
+        many samples.
+    passes : int
+        How often all samples were visited to solve the equations.
+    """
+
+    f_k: np.ndarray
+    covariance: np.ndarray
+    n_k: np.ndarray
+    n_effective: np.ndarray
+    overlap_matrix: np.ndarray
+    overlap: float
+    passes: int
+    _mixture: Mixture = field(repr=False, compare=False)
+
+    @property
+    def stderr(self) -> np.ndarray:
+        """Standard errors (K,) of f_k - f_k[0]."""
+        return np.sqrt(np.diag(self.covariance))
+
+    def difference(self, i: int, j: int) -> tuple[float, float]:
+        """f_k[j] - f_k[i] and its standard error."""
+        c = self.covariance
+        variance = max(0.0, float(c[i, i] + c[j, j] - 2.0 * c[i, j]))
+        return float(self.f_k[j] - self.f_k[i]), math.sqrt(variance)
+
+    def expectation(self, a_n: Any, u_n: Any) -> Expectation:
+        """Averages of observables in a state, whether it was sampled or not.
+
+        Parameters
+        ----------
+        a_n : float (N,) or (m, N)
+            One or several observables of each sample.
+        u_n : float (N,), or int
+            Reduced energies of the samples in the state; +inf where it forbids them. A whole number
+            is a state of the table.
+
+        Raises InvalidInput for other shapes and for values that are not finite.
+        """
+        given = self._mixture.table
+        observables = _numbers("a_n", a_n)
+        several = np.atleast_2d(observables)
+        if several.ndim != 2 or several.shape[1] != given.n_samples:
+            raise InvalidInput(
+                f"a_n has shape {observables.shape}; one value is needed for each of the "
+                f"{given.n_samples} samples, (N,) or (m, N)."
+            )
+        if not np.isfinite(several).all():
+            raise InvalidInput("a_n holds NaN or infinity, so its average does not exist.")
+        if isinstance(u_n, int | np.integer) and not isinstance(u_n, bool):
+            if not 0 <= u_n < given.n_states:
+                raise InvalidInput(f"State {u_n} does not exist; there are {given.n_states}.")
+            row = int(u_n)
+            u = np.concatenate(list(given.map(lambda a, b, chunk: chunk[row])))
+        else:
+            u = _numbers("u_n", u_n)
+        f = self._mixture.normalise(_as_table(u[None], given))
+        w = np.exp(f[0] - u - self._mixture.log_d)
+        value = several @ w
+
+        def columns(a: int, b: int, _: np.ndarray) -> np.ndarray:
+            return w[a:b] * (several[:, a:b] - value[:, None])
+
+        covariance = self._mixture.covariance(self._mixture.moments(columns))
+        centred = several - value[:, None]
+        variance = (w * centred) @ centred.T
+        stderr = np.sqrt(np.diag(covariance))
+        one = observables.ndim == 1
+        return Expectation(
+            float(value[0]) if one else value,
+            float(stderr[0]) if one else stderr,
+            covariance,
+            variance,
+            1.0 / float((w**2).sum()),
+        )
+
+    def free_energies(self, u_ln: Any) -> FreeEnergies:
+        """Free energies of other states, relative to the first state of the table.
+
+        Parameters
+        ----------
+        u_ln : float (l, N), or anything sliced like u_kn
+            Reduced energies of the samples in l states, such as ``TemperedEnergies``.
+
+        Raises InvalidInput for other shapes, NaN, -inf, and states that forbid every sample.
+        """
+        mixture = self._mixture
+        others = _as_table(u_ln, mixture.table)
+        f, f0 = mixture.normalise(others), mixture.f_0
+
+        def columns(a: int, b: int, u: np.ndarray) -> np.ndarray:
+            first = np.exp(f0 - u[0] - mixture.log_d[a:b])
+            return np.exp(f[:, None] - others.chunk(a, b) - mixture.log_d[a:b]) - first
+
+        def squares(a: int, b: int, u: np.ndarray) -> np.ndarray:
+            return np.exp(2.0 * (f[:, None] - u - mixture.log_d[a:b])).sum(axis=1)
+
+        covariance = mixture.covariance(mixture.moments(columns))
+        return FreeEnergies(f - f0, covariance, 1.0 / sum(others.map(squares)))
+
+
+def mbar(
+    path: Path,
+    n_levels: int | None = None,
+    n_chains: int = DEFAULT_CHAINS,
+    *,
+    rng: Any,
+    n_draws: int = DEFAULT_DRAWS,
+    burn_in: int = DEFAULT_BURN_IN,
+    thin: int = 1,
+    exchange: bool = False,
+    ladder: Any = None,
+) -> LogZ:
+    """log Z of a path's target by MBAR on equilibrium samples at all levels.
+
+    Parameters
+    ----------
+    path : Path
+    n_levels : int, default 16
+        Number of steps of an even ladder.
+    n_chains : int, default 32
+        Independent chains, at least 4, each with samples at all levels; their scatter is the error.
+    rng : int or numpy Generator
+        The seed. There is no default.
+    n_draws : int, default 200
+        Samples of each chain at each level.
+    burn_in : int, default 50
+        Sweeps at each level on the way up, before any sample.
+    thin : int, default 1
+        Sweeps between samples.
+    exchange : bool, default False
+        Whether neighbouring levels of a chain exchange configurations (`ReplicaExchange`).
+    ladder : array, optional
+        Increasing lambdas from 0 to 1, in place of n_levels.
+
+    Returns
+    -------
+    LogZ
+        diagnostics: overlap, overlap_matrix, log_z and log_z_stderr at every level, n_effective;
+        tau and ess (least of the levels), n_chains, n_draws, ladder, cost, provenance; acceptance,
+        and with exchange swap_acceptance and round_trips.
+
+    Raises
+    ------
+    InvalidInput
+        For arguments that cannot work, and energies that are NaN or -inf.
+    StatmechError
+        When the levels do not overlap enough for their log Z to be known.
+
+    Notes
+    -----
+    Where u is affine in lambda two numbers are kept of each sample, elsewhere one per level; above
+    1 GiB they go to a temporary file.
+
+    >>> from statmech_ml import lattices
+    >>> from statmech_ml.models import Ising
+    >>> from statmech_ml.partition import Tempering
+    >>> path = Tempering(Ising(lattices.square(4, 4)), beta=0.3)
+    >>> result = mbar(path, n_levels=4, rng=1, n_draws=50)  # exact: 12.786
+    >>> result.ok, abs(result.z(exact=12.7858)) < 4
+    (True, True)
+    """
+    run = settings("mbar", path, n_levels, n_chains, rng, n_draws, burn_in, thin, exchange, ladder)
+    lams, affine = run.lams, _equilibrium.is_affine(path)
+    kept = np.array([0.0, 1.0]) if affine else lams
+
+    def energies(x: np.ndarray, at: np.ndarray) -> np.ndarray:
+        return path.reduced_energies(x, kept)
+
+    sampled = _equilibrium.equilibrate(path, run, energies, evaluations=len(kept))
+    n_states = len(lams)
+    table = sampled.values.reshape(len(kept), -1)
+    n = run.n_chains * run.n_draws
+    solution = mbar_from_energies(
+        AffineEnergies(lams, *table) if affine else table,
+        np.full(n_states, n),
+        clusters=np.tile(np.repeat(np.arange(run.n_chains), run.n_draws), n_states),
+    )
+    # The slowest that a sample does: its energy difference between the ends.
+    tau, ess = correlation(sampled.values[-1] - sampled.values[0])
+    evidence = {"overlap": solution.overlap, "ess": float(ess.min())}
+    status = judge(**evidence, round_trips=sampled.diagnostics.get("round_trips", math.inf))
+    error = float(solution.stderr[-1])
+    if solution.overlap >= 1.0 - _EQUAL:
+        status, error = CONSTANT, 1.0 / n
+    return LogZ(
+        path.log_z_reference - float(solution.f_k[-1]),
+        error,
+        method="mbar",
+        status=status,
+        diagnostics=sampled.diagnostics
+        | evidence
+        | {
+            "overlap_matrix": solution.overlap_matrix,
+            "n_effective": solution.n_effective,
+            "log_z": path.log_z_reference - solution.f_k,
+            "log_z_stderr": solution.stderr,
+            "tau": tau,
+        },
+    )
+
+
+def mbar_from_energies(
+    u_kn: Any, n_k: Any, *, clusters: Any = None, chunk_size: int | None = None
+) -> Mbar:
+    """Free energies of K states from N samples and their reduced energies in every state.
+
+    Parameters
+    ----------
+    u_kn : float (K, N)
+        Reduced energy of sample n in state k; +inf where k forbids it. An array, or anything with
+        ``.shape`` that gives slices ``u_kn[:, a:b]``: `numpy.memmap`, a zarr array,
+        `TemperedEnergies`. Samples stand in the order of the states that they were drawn from.
+    n_k : int (K,)
+        Number of samples from each state; 0 for states that were not sampled.
+    clusters : int (N,), optional
+        Equal for samples that may be correlated: the chain, or the block of time. Without it all
+        samples count as independent, and the errors of correlated ones come out too small.
+    chunk_size : int, optional
+        Samples taken at a time; by default about 2^17 / K. Memory is that of a few chunks on each
+        thread, and of three numbers per sample.
+
+    Returns
+    -------
+    Mbar
+
+    Raises
+    ------
+    InvalidInput
+        For NaN or -inf energies, shapes and counts that do not fit, fewer than 4 clusters.
+    StatmechError
+        When the states do not overlap enough for their free energies to be known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(1)  # two harmonic wells, of stiffness 1 and 4
+    >>> x = np.concatenate([rng.normal(size=5000), 0.5 * rng.normal(size=5000)])
+    >>> result = mbar_from_energies([0.5 * x**2, 2.0 * x**2], n_k=[5000, 5000])
+    >>> abs(result.f_k[1] - np.log(2.0)) < 4 * result.stderr[1]
+    np.True_
+    """
+    table, counts = _checked(u_kn, n_k, chunk_size)
+    sampled = np.flatnonzero(counts)
+    check_energies(table, sampled)
+    groups = None if clusters is None else Clusters(clusters, counts)
+    n = counts[sampled].astype(np.float64)
+    rows = None if len(sampled) == table.n_states else sampled
+    solution = solve(Table(table.u_kn, chunk_size, rows), n)
+    mixture = Mixture(table, sampled, n, solution, groups)
+    f = mixture.normalise(table)
+    mixture.f_0 = float(f[0])
+    if rows is None and groups is None:
+        moments = Moments(solution.gram / np.outer(n, n), solution.gram / n[:, None], None)
+    else:
+        moments = mixture.moments(
+            lambda a, b, u: np.exp(f[:, None] - u - solution.log_d[a:b]),
+        )
+    covariance = mixture.covariance(moments)
+    covariance = covariance - covariance[:1] - covariance[:, :1] + covariance[0, 0]
+    norm = np.sqrt(np.diag(moments.xx))
+    return Mbar(
+        f_k=f - f[0],
+        covariance=covariance,
+        n_k=counts,
+        n_effective=norm**-2,
+        overlap_matrix=moments.xx * counts,
+        overlap=_weakest_link(moments.xx / np.outer(norm, norm)),
+        passes=solution.passes,
+        _mixture=mixture,
+    )
+
+
+def _weakest_link(similar: np.ndarray) -> float:
+    """The least similarity on the best tree that joins all states."""
+    if len(similar) == 1:
+        return 1.0
+    upper = np.triu_indices(len(similar), 1)
+    return float(1.0 - linkage(np.maximum(0.0, 1.0 - similar[upper]))[-1, 2])
+
+
+def _checked(u_kn: Any, n_k: Any, chunk_size: int | None) -> tuple[Table, np.ndarray]:
+    u_kn = u_kn if hasattr(u_kn, "shape") else _numbers("u_kn", u_kn)
+    if len(u_kn.shape) != 2 or not all(u_kn.shape):
+        raise InvalidInput(
+            f"u_kn has shape {tuple(u_kn.shape)}; it must be (K, N), the energy of every sample in "
+            "every state."
+        )
+    counts = _numbers("n_k", n_k)
+    if counts.shape != (u_kn.shape[0],):
+        raise InvalidInput(
+            f"n_k has shape {counts.shape}, but u_kn has {u_kn.shape[0]} states (rows)."
+        )
+    if not ((counts >= 0) & (counts == np.round(counts))).all() or counts.sum() != u_kn.shape[1]:
+        raise InvalidInput(
+            f"n_k={counts.tolist()} must be numbers of samples that add up to the "
+            f"{u_kn.shape[1]} columns of u_kn."
+        )
+    if chunk_size is not None:
+        check_count("chunk_size", chunk_size, 1)
+    return Table(u_kn, chunk_size), counts.astype(np.int64)
+
+
+def _as_table(u_ln: Any, given: Table) -> Table:
+    u_ln = u_ln if hasattr(u_ln, "shape") else _numbers("u_ln", u_ln)
+    if len(u_ln.shape) != 2 or not u_ln.shape[0] or u_ln.shape[1] != given.n_samples:
+        raise InvalidInput(
+            f"The reduced energies have shape {tuple(u_ln.shape)}; each state needs one for each "
+            f"of the {given.n_samples} samples."
+        )
+    return Table(u_ln, None)
+
+
+def _numbers(name: str, given: Any) -> np.ndarray:
+    try:
+        array = np.asarray(given)
+        if array.dtype.kind in "biuf":
+            return array.astype(np.float64)
+    except (TypeError, ValueError):
+        pass
+    raise InvalidInput(f"{name}={given!r} is not an array of real numbers.")

@@ -1,0 +1,64 @@
+"""Compiled twins of block Gibbs: one pass over a layer draws its units from their odds.
+
+    P(unit on) = odds / (1 + odds),    odds = exp(log-odds)
+
+The exponentials are numpy's, which fill whole vector registers; what follows them, from random bits
+to the units written, is one pass here. Word i of the stream decides unit i, so the draws are those
+of any other pass over the same odds.
+"""
+
+import math
+
+import numpy as np
+
+from ..._jit import kernel
+from ..._rng import fill_words
+
+_BUFFER = 64  # words drawn at a time: one group of the generator
+_HUGE, _TINY = 1e150, 1e-150
+_LANES = 8  # units whose factors are multiplied before the product is looked at
+
+
+@kernel
+def draw(odds, seed, chains, sweep, purpose, words, out):
+    """out[c, i] = 1 with probability odds / (1 + odds), else 0; words is scratch, uint32 (64,)."""
+    n = out.shape[1]
+    for c in range(out.shape[0]):
+        for first in range(0, n, _BUFFER):
+            fill_words(words, seed, chains[c], sweep, purpose, 0, first)
+            for i in range(first, min(first + _BUFFER, n)):
+                u = (np.float64(words[i - first]) + 0.5) / 4294967296.0
+                o = np.float64(odds[c, i])
+                out[c, i] = 1 if u * (1.0 + o) < o else 0
+
+
+@kernel
+def climb(odds, growth, log_w):
+    """Odds at one lambda become those at the next, and log_w gains their softplus differences.
+
+    odds, growth: (chain, unit), the odds at lambda and (next odds / odds) - 1. For each unit
+
+        log(1 + next odds) - log(1 + odds) = log(1 + p growth),    p = odds / (1 + odds),
+
+    and a sum of logarithms is the logarithm of a product, taken when the product leaves the range
+    of doubles: growth must stay between exp(-30) - 1 and exp(30) - 1.
+    """
+    n = odds.shape[1]
+    factors = np.empty(n)
+    for c in range(odds.shape[0]):
+        for i in range(n):
+            o, g = np.float64(odds[c, i]), np.float64(growth[c, i])
+            factors[i] = 1.0 + g * (o / (1.0 + o))
+            odds[c, i] = o * (1.0 + g)
+        total, product = 0.0, 1.0
+        whole = n - n % _LANES
+        for i in range(0, whole, _LANES):
+            left = (factors[i] * factors[i + 1]) * (factors[i + 2] * factors[i + 3])
+            right = (factors[i + 4] * factors[i + 5]) * (factors[i + 6] * factors[i + 7])
+            product *= left * right
+            if not _TINY < product < _HUGE:
+                total += math.log(product)
+                product = 1.0
+        for i in range(whole, n):
+            product *= factors[i]
+        log_w[c] += total + math.log(product)

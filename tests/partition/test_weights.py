@@ -1,0 +1,129 @@
+"""The fast pass of annealed RBMs: the separate steps up to rounding, in single precision nearly."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from statmech_ml.exact import rbm as exact_rbm
+from statmech_ml.models import BernoulliRBM
+from statmech_ml.partition import Weights, ais
+from statmech_ml.partition.path import Path
+from statmech_ml.samplers import State
+
+CHAINS = np.arange(20, dtype=np.uint32)
+
+
+def machine(n_visible=37, n_hidden=21, scale=1.0):
+    rng = np.random.default_rng(1)
+    return BernoulliRBM(
+        rng.normal(size=n_visible),
+        rng.normal(size=n_hidden),
+        scale * rng.normal(size=(n_visible, n_hidden)),
+    )
+
+
+def anneal(path, step, lams, n_sweeps):
+    state = State(path.sample_reference(5, CHAINS), 5, CHAINS, 0)
+    log_w = np.zeros(len(CHAINS))
+    for lam, after in pairwise(lams):
+        more, state, _ = step(path, state, lam, after, n_sweeps)
+        log_w += more
+    return log_w, state
+
+
+def generic(path, *args):
+    return Path.weigh_and_move(path, *args)
+
+
+def fast(path, *args):
+    return path.weigh_and_move(*args)
+
+
+@pytest.mark.parametrize("n_sweeps", [0, 1, 3])
+@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize("shape", [(37, 21), (64, 8), (1, 70)])
+def test_double_precision_is_the_generic_step(n_sweeps, direction, shape):
+    """Same stream, same units, same log-weights, for widths that fill no buffer and one that does.
+
+    A unit could differ where its random word ties with its odds to 1e-13: 2^-20 in all.
+    """
+    path = Weights(machine(*shape), beta=1.1, precision="double")
+    lams = (np.linspace(0, 1, 30) ** 2)[::direction]
+    log_w, state = anneal(path, fast, lams, n_sweeps)
+    expected, end = anneal(path, generic, lams, n_sweeps)
+    np.testing.assert_allclose(log_w, expected, rtol=0, atol=1e-11)
+    np.testing.assert_array_equal(state.x, end.x)
+    assert state.x.dtype == end.x.dtype
+    assert state.sweep == end.sweep
+
+
+def test_certain_units_and_long_steps():
+    """Log-odds of hundreds are cut without a trace; steps too long for that go another way."""
+    path = Weights(machine(scale=30.0), precision="double")
+    for n_levels in (1, 3, 40, 4000):
+        lams = np.linspace(0, 1, n_levels + 1)[-40:]
+        log_w, state = anneal(path, fast, lams, 1)
+        expected, end = anneal(path, generic, lams, 1)
+        np.testing.assert_allclose(log_w, expected, rtol=1e-11, atol=1e-11)
+        np.testing.assert_array_equal(state.x, end.x)
+
+
+def test_single_precision_costs_nothing_that_shows():
+    """Rounding of the increments adds up to that of one product v.W, whatever the number of levels.
+
+    Along the same states: the rounding of all weights and units on, 2^-24 sum_ij |W_ij|.
+    """
+    rbm = machine(scale=0.5)
+    single, double = (Weights(rbm, precision=p) for p in ("single", "double"))
+    bound = 2.0**-24 * np.abs(rbm.weights).sum()
+    for n_levels in (20, 2000):
+        lams = np.linspace(0, 1, n_levels + 1)
+        state = State(single.sample_reference(5, CHAINS), 5, CHAINS, 0)
+        difference = np.zeros(len(CHAINS))
+        for lam, after in pairwise(lams):
+            exact, _, _ = double.weigh_and_move(state, lam, after, 0)
+            rounded, state, _ = single.weigh_and_move(state, lam, after, 1)
+            difference += rounded - exact
+        assert np.abs(difference).max() < bound
+
+
+class EnergiesInSingle(Weights):
+    """Mutant: the difference of two energies in single precision."""
+
+    def weigh_and_move(self, state, lam, next_lam, n_sweeps, sampler=None):
+        _, moved, info = super().weigh_and_move(state, lam, next_lam, n_sweeps, sampler)
+        before, after = self.reduced_energies(state.x, [lam, next_lam]).astype(np.float32)
+        return (before - after).astype(float), moved, info
+
+
+def test_energies_in_single_precision_are_rejected():
+    """Each of 2000 steps then loses what one may lose in all."""
+    rbm = machine(scale=0.5)
+    lams = np.linspace(0, 1, 2001)
+    rounded, _ = anneal(EnergiesInSingle(rbm, precision="double"), fast, lams, 1)
+    exact, _ = anneal(Weights(rbm, precision="double"), fast, lams, 1)
+    bound = 2.0**-24 * np.abs(rbm.weights).sum()
+    assert np.abs(rounded - exact).max() > bound
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_calibrated(precision, seed, assert_unbiased):
+    rbm = machine(12, 8, scale=0.7)
+    exact = exact_rbm.log_z(rbm, 0.9)
+
+    def run(seed, scale):
+        rng = np.random.default_rng(seed)
+        path = Weights(rbm, beta=0.9, precision=precision)
+        results = [ais(path, 60, 300, rng=rng) for _ in range(30 * scale)]
+        z = np.array([r.z(exact) for r in results])
+        ratio = np.exp([r.value - exact for r in results])
+        n = len(z)
+        return np.array(
+            [
+                (ratio.mean() - 1) / (ratio.std(ddof=1) / np.sqrt(n)),
+                (z.var(ddof=1) - 1) * np.sqrt((n - 1) / 2),
+            ]
+        )
+
+    assert_unbiased(run, seed)

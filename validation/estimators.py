@@ -1,0 +1,112 @@
+"""The estimators of log Z with their settings, fixed beforehand, and the targets that each fits.
+
+One set of settings serves all targets of an estimator, so that a table of verdicts compares them;
+where a target needs more, the exception is written beside it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from statmech_ml.partition import (
+    LogZ,
+    Path,
+    ais,
+    bar,
+    crooks,
+    importance_sampling,
+    jarzynski,
+    mbar,
+    population_annealing,
+    thermodynamic_integration,
+    wang_landau,
+)
+
+from .check import derive_seed
+from .targets import TARGETS, Target
+
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """One estimator with its settings.
+
+    Attributes
+    ----------
+    name : str
+    run : callable
+        ``run(path, rng=seed, **settings)`` -> LogZ.
+    settings : dict
+    targets : tuple of str
+        Names in `TARGETS`.
+    exceptions : dict
+        Settings of single targets.
+    starts : str
+        Name of the argument that takes exact draws of the target, one per chain, where the
+        estimator begins there.
+    unbiased : bool
+        Whether E[exp(value)] = Z, at any length of the run.
+    """
+
+    name: str
+    run: Callable[..., LogZ]
+    settings: Settings
+    targets: tuple[str, ...]
+    exceptions: dict[str, Settings] = field(default_factory=dict)
+    starts: str = ""
+    unbiased: bool = False
+
+    def __call__(self, target: Target, seed: int, path: Path | None = None, **more: Any) -> LogZ:
+        """One run on a target, or along another path to it with other settings (mutants)."""
+        settings = self.settings | self.exceptions.get(target.name, {}) | more
+        if self.starts:
+            start = target.draw(derive_seed(seed, "start"), settings["n_chains"])
+            settings |= {self.starts: start}
+        return self.run(target.path if path is None else path, rng=seed, **settings)
+
+
+ALL = tuple(TARGETS)
+LATTICES = ("Ising 4x4 torus", "+-J glass 6x6", "Potts q=3 3x3")
+TRAPS = ("stiffened trap", "dragged trap")
+# A sweep of heat bath over sites in order is not its own reverse.
+REVERSIBLE = tuple(name for name in ALL if TARGETS[name].path.sampler.reversible)
+
+_ANNEALED: Settings = {"n_levels": 200, "n_chains": 400}
+_EQUILIBRIUM: Settings = {"n_levels": 16, "n_chains": 32, "n_draws": 100, "burn_in": 50}
+
+ESTIMATORS: dict[str, Estimator] = {
+    estimator.name: estimator
+    for estimator in (
+        Estimator(
+            "importance sampling",
+            importance_sampling,
+            {"n_chains": 50_000},
+            ALL,
+            {"Ising 4x4 torus": {"n_chains": 1_000_000}, "Potts q=3 3x3": {"n_chains": 1_000_000}},
+            unbiased=True,
+        ),
+        Estimator("ais", ais, _ANNEALED, ALL, unbiased=True),
+        Estimator(
+            "ais, adaptive ladder", partial(ais, ladder="adaptive"), _ANNEALED, ALL, unbiased=True
+        ),
+        Estimator(
+            "ais, reverse", partial(ais, direction="reverse"), _ANNEALED, ALL, starts="start"
+        ),
+        Estimator(
+            "population annealing",
+            population_annealing,
+            {"n_levels": 60, "n_chains": 1024},
+            ALL,
+            unbiased=True,
+        ),
+        Estimator("jarzynski", jarzynski, _ANNEALED, TRAPS, unbiased=True),
+        Estimator("crooks", crooks, {"n_levels": 50, "n_chains": 400}, REVERSIBLE, starts="start"),
+        Estimator("thermodynamic integration", thermodynamic_integration, _EQUILIBRIUM, ALL),
+        Estimator("bar", bar, _EQUILIBRIUM, ALL),
+        Estimator("mbar", mbar, _EQUILIBRIUM, ALL),
+        Estimator("mbar, exchange", partial(mbar, exchange=True), _EQUILIBRIUM, ALL),
+        Estimator("wang-landau", wang_landau, {"n_chains": 32, "n_sweeps": 4000}, LATTICES),
+    )
+}
