@@ -10,9 +10,10 @@ import sys
 import numpy as np
 
 from statmech_ml import lattices
-from statmech_ml.models import BernoulliRBM, DoubleWell, Ising
+from statmech_ml.models import BernoulliRBM, DoubleWell, GaussianRBM, Ising, LogDensity, Potts
 from statmech_ml.samplers import (
     MALA,
+    ULA,
     BlockGibbs,
     HeatBath,
     Metropolis,
@@ -26,9 +27,16 @@ def normal(*shape: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape)
 
 
+def quartic(x: np.ndarray) -> np.ndarray:
+    """A log-density in numpy, for the kernels' twins."""
+    return -0.3 * (x**4).sum(axis=-1) - 0.2 * x[:, 0]
+
+
 def runs() -> dict:
     """Name -> (sampler, model): every sampler, and every kernel of those that have several."""
     rbm = BernoulliRBM(normal(5, seed=1), normal(4, seed=2), normal(5, 4, seed=3))
+    normals = GaussianRBM(normal(5, seed=1), normal(4, seed=2), 0.5 * normal(5, 4, seed=3))
+    potts = Potts(lattices.square(3, 4), 3, 0.7)
     torus = Ising(lattices.square(4, 6), 0.8, 0.1)
     glass = Ising(lattices.chain(7), normal(7, seed=4), normal(7, seed=5))
     return {
@@ -42,6 +50,13 @@ def runs() -> dict:
         "swendsen-wang": (SwendsenWang(), Ising(lattices.chain(8), -1.0)),
         "block": (BlockGibbs(), rbm),
         "mala": (MALA(0.1), DoubleWell(tilt=0.2, dim=3)),
+        "ula": (ULA(0.05), DoubleWell(tilt=0.2, dim=3)),
+        "mala in batches": (MALA(0.1), LogDensity(quartic, 3)),
+        "ula in batches": (ULA(0.05), LogDensity(quartic, 3)),
+        "block of normals": (BlockGibbs(), normals),
+        "potts": (HeatBath(), potts),
+        "wolff of levels": (Wolff(), potts),
+        "swendsen-wang of levels": (SwendsenWang(), potts),
     }
 
 

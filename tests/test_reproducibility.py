@@ -79,7 +79,7 @@ def test_threads_change_nothing(name, monkeypatch):
 @NAMES
 def test_a_chain_does_not_depend_on_its_company(name):
     sampler, model = RUNS[name]
-    if name == "block":
+    if name.startswith("block"):
         pytest.skip("matrix products promise bits for a fixed batch only")
     start = sampler.init(model, 5, seed=9)
     together, _ = sampler.advance(model, start, BETA, 8)

@@ -41,6 +41,9 @@ def parser() -> argparse.ArgumentParser:
         "--dataset", type=Path, metavar="PATH",
         help="a dataset of ising-data: checked too, and drawn in the report",
     )  # fmt: skip
+    p.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes that share the checks"
+    )
     p.add_argument("--list", action="store_true", help="list the checks of the tier, and stop")
     return p
 
@@ -50,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     if given.seed is not None and given.seed < 0:
         parser().error(f"--seed {given.seed} is negative; give a whole number >= 0")
+    if given.workers < 1:
+        parser().error(f"--workers {given.workers}: at least one process must do the work")
     seed = secrets.randbits(32) if given.seed is None else given.seed
     console, notes = Console(), Console(stderr=True)
     try:
@@ -60,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     f"[bold]{check.name}[/] ({check.tier}): {check.claim}", highlight=False
                 )
             return 0
-        outcome = _run(checks, given.tier, seed, notes)
+        outcome = _run(checks, given.tier, seed, notes, given.workers)
         console.print(table(outcome))
         _explain(outcome, console)
         if given.report is not None:
@@ -90,9 +95,9 @@ def select(checks: Sequence[Check], tier: str, only: str | None) -> list[Check]:
     return found
 
 
-def _run(checks: Sequence[Check], tier: str, seed: int, notes: Console) -> Outcome:
+def _run(checks: Sequence[Check], tier: str, seed: int, notes: Console, workers: int) -> Outcome:
     if not notes.is_terminal:
-        return run_checks(checks, tier=tier, seed=seed)
+        return run_checks(checks, tier=tier, seed=seed, workers=workers)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -107,7 +112,7 @@ def _run(checks: Sequence[Check], tier: str, seed: int, notes: Console) -> Outco
         def tell(name: str) -> None:
             bar.update(task, description=name, advance=1)
 
-        return run_checks(checks, tier=tier, seed=seed, progress=tell)
+        return run_checks(checks, tier=tier, seed=seed, progress=tell, workers=workers)
 
 
 def table(outcome: Outcome) -> Table:

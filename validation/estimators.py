@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
+
+from statmech_ml import sample
 from statmech_ml.partition import (
     LogZ,
     Path,
@@ -18,6 +21,7 @@ from statmech_ml.partition import (
     importance_sampling,
     jarzynski,
     mbar,
+    multiple_histogram,
     population_annealing,
     thermodynamic_integration,
     wang_landau,
@@ -73,6 +77,18 @@ TRAPS = ("stiffened trap", "dragged trap")
 # A sweep of heat bath over sites in order is not its own reverse.
 REVERSIBLE = tuple(name for name in ALL if TARGETS[name].path.sampler.reversible)
 
+
+def histogram(path: Any, *, rng: int, n_levels: int, n_chains: int, n_draws: int) -> LogZ:
+    """Lattice data at even steps in beta, from 0 to the target, as multiple histograms."""
+    betas = np.tile(path.beta_at(np.linspace(0.0, 1.0, n_levels + 1)), n_chains)
+    chain = sample(
+        path.model, path.sampler, beta=betas, n_draws=n_draws, burn_in=100, rng=rng,
+        keep_states=False, progress=False,
+    )  # fmt: skip
+    data = multiple_histogram(chain, reference=(0.0, path.log_z_reference))
+    return data.log_z(path.beta)
+
+
 _ANNEALED: Settings = {"n_levels": 200, "n_chains": 400}
 _EQUILIBRIUM: Settings = {"n_levels": 16, "n_chains": 32, "n_draws": 100, "burn_in": 50}
 
@@ -107,6 +123,12 @@ ESTIMATORS: dict[str, Estimator] = {
         Estimator("bar", bar, _EQUILIBRIUM, ALL),
         Estimator("mbar", mbar, _EQUILIBRIUM, ALL),
         Estimator("mbar, exchange", partial(mbar, exchange=True), _EQUILIBRIUM, ALL),
+        Estimator(
+            "multiple histogram",
+            histogram,
+            {"n_levels": 8, "n_chains": 32, "n_draws": 200},
+            LATTICES,
+        ),
         Estimator("wang-landau", wang_landau, {"n_chains": 32, "n_sweeps": 4000}, LATTICES),
     )
 }

@@ -7,9 +7,11 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
+from multiprocessing import get_context
 from typing import Any
 
 from .check import (
@@ -63,14 +65,32 @@ class Outcome:
 
 
 def run_checks(
-    checks: Iterable[Check], *, tier: str, seed: int, progress: Progress = lambda name: None
+    checks: Iterable[Check],
+    *,
+    tier: str,
+    seed: int,
+    progress: Progress = lambda name: None,
+    workers: int = 1,
 ) -> Outcome:
-    """Run every check; `progress` is told the name of each before it starts."""
+    """Run every check, in this process or in several; the verdicts are the same.
+
+    `progress` is told the name of each check before it starts; of those in other processes, as
+    their verdicts are waited for.
+    """
     begin, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     verdicts = []
-    for check in checks:
-        progress(check.name)
-        verdicts.append(run_check(check, derive_seed(seed, check.name)))
+    seeds = [(check, derive_seed(seed, check.name)) for check in checks]
+    if workers == 1:
+        for check, own in seeds:
+            progress(check.name)
+            verdicts.append(run_check(check, own))
+    else:
+        # Processes are started afresh: a fork would share the threads of numba and the BLAS.
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            waiting = [(check.name, pool.submit(run_check, check, own)) for check, own in seeds]
+            for name, verdict in waiting:
+                progress(name)
+                verdicts.append(verdict.result())
     seconds = time.perf_counter() - begin
     return Outcome(tuple(verdicts), tier, seed, seconds, started, versions())
 

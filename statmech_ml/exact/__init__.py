@@ -1,16 +1,19 @@
 """Exact results, each with its equation, its source and the domain where it holds.
 
-onsager       infinite square lattice (Onsager 1944, Yang 1952)
-kaufman       finite square torus of any sides (Kaufman 1949)
-ring          one-dimensional ring with a field, by its 2 x 2 transfer matrix
-chains        open and closed chains of Ising or Potts spins, with disorder and fields
-tree          trees and forests of Ising or Potts spins, by belief propagation
-enumeration   every state of a small discrete model, in Gray code or batches
-pairwise      up to 44 spins with any pairwise couplings, by matrix products
-rbm           log Z of a restricted Boltzmann machine over its smaller layer
-gaussian_rbm  log Z of one with normal visible units, a sum of Gaussians
-gaussian      correlated Gaussians (log Z, entropy, divergence) and the free field
-quadrature    log Z and averages of one-dimensional densities, with an error bound
+onsager         infinite square lattice (Onsager 1944, Yang 1952)
+kaufman         finite square torus of any sides (Kaufman 1949)
+torus           square tori without a field, any couplings: four Pfaffians and their signs
+planar          open square lattices and cylinders without a field, any couplings
+transfer_matrix strips and small tori, any couplings and fields; moments and exact samples
+ring            one-dimensional ring with a field, by its 2 x 2 transfer matrix
+chains          open and closed chains of Ising or Potts spins, with disorder and fields
+tree            trees and forests of Ising or Potts spins, by belief propagation
+enumeration     every state of a small discrete model, in Gray code or batches
+pairwise        up to 44 spins with any pairwise couplings, by matrix products
+rbm             log Z of a restricted Boltzmann machine over its smaller layer
+gaussian_rbm    log Z of one with normal visible units, a sum of Gaussians
+gaussian        correlated Gaussians (log Z, entropy, divergence) and the free field
+quadrature      log Z and averages of one-dimensional densities, with an error bound
 """
 
 from statmech_ml.exact import (
@@ -21,9 +24,12 @@ from statmech_ml.exact import (
     kaufman,
     onsager,
     pairwise,
+    planar,
     quadrature,
     rbm,
     ring,
+    torus,
+    transfer_matrix,
     tree,
 )
 
@@ -35,8 +41,11 @@ __all__ = [
     "kaufman",
     "onsager",
     "pairwise",
+    "planar",
     "quadrature",
     "rbm",
     "ring",
+    "torus",
+    "transfer_matrix",
     "tree",
 ]

@@ -2,7 +2,7 @@
 
 The spins on the boundary of a planar Ising model are correlated as free fermions are: every mean of
 an even number of them is the Pfaffian of their pair correlations, in order around the boundary
-(Groeneveld, Boel and Kasteleyn 1978, doi:10.1016/0378-4371(78)90141-1). So the matrix A of pair
+(Groeneveld, Boel and Kasteleyn, Physica A 93, 138 (1978)). So the matrix A of pair
 correlations (antisymmetric, A_jk = <s_j s_k> for j before k) is all there is to know of the part
 summed so far. With t = tanh beta J, a bond inside the boundary, between its spins a and b, changes
 
@@ -37,7 +37,6 @@ from statmech_ml.exact._arguments import inverse_temperature
 from statmech_ml.exact._series import (
     DECIMAL,
     FLOAT,
-    PERTURBED,
     Arithmetic,
     Series,
     bond,
@@ -146,12 +145,13 @@ def derivatives(evaluate: Evaluate, strip: Strip, beta: ArrayLike, orders: int) 
 def _resolve(evaluate: Evaluate, strip: Strip, beta: float, orders: int) -> Array:
     """The series in floats, once two evaluations of it agree.
 
-    First in doubles, against a sweep from the other end in which every t is a few roundings
-    smaller and every update is off by a few. In log Z the share of a bond is
-    t (<s s'> - t) / (1 - t^2) times the relative change of its t: at most 1/2 where it is positive,
-    and as large as e^{2 beta J} and negative on frustrated bonds. So the shares that matter add up,
-    and what the rounding of t does is not hidden. Where doubles do not agree, decimals of 40, 80,
-    ... digits, each against the one before.
+    First in doubles, where no sum may cancel down to 1/1000 (less on large lattices, whose log Z
+    is large), against a sweep from the other end in which every t is a few roundings smaller and
+    every update is off by a few: roundings that happen to agree are not a result. In log Z the
+    share of a bond is t (<s s'> - t) / (1 - t^2) times the relative change of its t: at most 1/2
+    where it is positive, and as large as e^{2 beta J} and negative on frustrated bonds. So the
+    shares that matter add up, and what the rounding of t does is not hidden. Where doubles do not
+    agree, decimals of 40, 80, ... digits, each against the one before.
     """
     couplings = np.abs(np.concatenate([strip.across, strip.along]))
     # What log Z, <E> and the variance are compared with where they are smaller.
@@ -161,16 +161,18 @@ def _resolve(evaluate: Evaluate, strip: Strip, beta: float, orders: int) -> Arra
     def attempt(strip: Strip, arithmetic: Arithmetic) -> Array:
         try:
             series = evaluate(strip, beta, orders, arithmetic)
-        except (ValueError, ArithmeticError):  # a ratio of partition functions without any digits
+        except ArithmeticError:  # a ratio of partition functions without digits
             return np.full(orders, np.nan)
         return np.array([float(x) for x in series])
 
     def agree(x: Array, y: Array) -> bool:
         return bool(np.all(np.abs(x - y) <= TOLERANCE * np.maximum(np.abs(x), scales)))
 
+    double = FLOAT._replace(least=min(1e-3, 1e-2 / strip.across.size))
+    perturbed = double._replace(noise=4.0 * float(np.finfo(float).eps))
     with np.errstate(all="ignore"):
-        value = attempt(strip, FLOAT)
-        if np.isfinite(value).all() and agree(value, attempt(strip.reverse(), PERTURBED)):
+        value = attempt(strip, double)
+        if np.isfinite(value).all() and agree(value, attempt(strip.reverse(), perturbed)):
             return value
         previous = np.full(orders, np.nan)
         for digits in _DIGITS:

@@ -12,7 +12,8 @@ from statmech_ml.errors import InvalidInput
 from statmech_ml.graphs import Graph
 from statmech_ml.spaces import Levels, Spins
 
-_ROUNDING = 1e-12  # relative; sums of a few terms of one size
+_ROUNDING = 1e-9  # relative; sums over sites may collect many roundings, a wrong energy is far off
+_MAX_TABLE = 2**22  # sites times bonds of the busiest one: what a model's energy may tabulate
 
 
 class Interactions(NamedTuple):
@@ -65,6 +66,9 @@ def interactions(model: Any, who: str) -> Interactions:
 def _check(model: Any, found: Interactions) -> None:
     """Refuse a model whose own energy is not that of its couplings and fields."""
     space = model.space
+    degrees = np.bincount(found.bonds.ravel(), minlength=1)
+    if space.size * int(degrees.max()) > _MAX_TABLE:
+        return
     # Values that differ from site to site in no simple pattern; the multiplier is the golden ratio.
     places = np.arange(4)[:, None] * space.size + np.arange(space.size)
     digits = (places * 0.6180339887498949 % 1.0 * space.n_values).astype(np.int64)

@@ -19,13 +19,15 @@ Series = np.ndarray[Any, Any]
 class Arithmetic(NamedTuple):
     """A kind of number with what sweeps need of it.
 
-    With `noise` results are off by a few roundings of doubles on purpose: tanh is that much
-    smaller, and updates of matrices err at random.
+    `log` of a series refuses a sum below `least`: its terms, of order 1, cancelled to that. With
+    `noise` results are off by a few roundings of doubles on purpose: tanh is that much smaller,
+    and updates of matrices err at random.
     """
 
     number: Callable[[Any], Any]
     exp: Callable[[Any], Any]
     log: Callable[[Any], Any]
+    least: float = 0.0
     noise: float = 0.0
 
     def zeros(self, *shape: int) -> Series:
@@ -45,8 +47,7 @@ class Arithmetic(NamedTuple):
         """Add a change less its transpose to the antisymmetric matrices A, in place."""
         if self.noise:
             change = change + self.noise * _pattern(A.shape[-1]) * (A + change)
-        A += change
-        A -= change.swapaxes(-1, -2)
+        A += change - change.swapaxes(-1, -2)  # one rounding, so A stays antisymmetric
 
 
 @cache
@@ -56,7 +57,6 @@ def _pattern(size: int) -> Series:
 
 
 FLOAT = Arithmetic(float, math.exp, math.log)
-PERTURBED = FLOAT._replace(noise=4 * float(np.finfo(float).eps))
 DECIMAL = Arithmetic(Decimal, Decimal.exp, Decimal.ln)
 
 
@@ -80,7 +80,9 @@ def divide(a: Series, b: Series) -> Series:
 
 
 def log(a: Series, arithmetic: Arithmetic) -> Series:
-    """log a of a series of numbers; raises ValueError or ArithmeticError unless a[0] > 0."""
+    """log a of a series of numbers; an ArithmeticError unless a[0] > arithmetic.least."""
+    if not a[0] > arithmetic.least:
+        raise ArithmeticError(f"only {float(a[0]):.1e} is left")
     out = a.copy()
     out[0] = arithmetic.log(a[0])
     for k in range(1, len(a)):

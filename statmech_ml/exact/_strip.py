@@ -41,8 +41,8 @@ class Strip(NamedTuple):
 
     def turn(self) -> "Strip":
         """The same lattice with rows and columns exchanged."""
-        matrices = (np.ascontiguousarray(m.T) for m in (self.along, self.across, self.field))
-        return Strip(*matrices, ring=self.closed, closed=self.ring, turned=not self.turned)
+        across, along, field = (np.ascontiguousarray(m.T) for m in self[:3])
+        return Strip(along, across, field, self.closed, self.ring, not self.turned)
 
     def reverse(self) -> "Strip":
         """The same lattice seen from its other end: the last row first, columns kept."""
@@ -66,7 +66,7 @@ def strip(model: Any, instead: str) -> Strip:
     if not (
         isinstance(lattice, Lattice) and lattice.offsets == _OFFSETS and lattice.name == "square"
     ):
-        where = f"the lattice {lattice.name!r}" if hasattr(lattice, "name") else "no lattice"
+        where = f"the lattice {getattr(lattice, 'name', lattice)!r}" if lattice else "no lattice"
         raise InvalidInput(
             f"{model!r} has {where}, but a sweep row by row needs lattices.square(rows, columns). "
             f"{instead}"

@@ -1,12 +1,19 @@
-"""Kernels of the transfer matrix: one spin of the frontier is exchanged for the next one.
+"""The frontier of the transfer matrix: one of its spins is exchanged for the next one at a time.
 
 psi[..., s] is the weight of everything summed so far, given the spins s of the frontier, one bit
 each (bit c is 1 where the spin of column c is up).
 """
 
 import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 
 from statmech_ml._jit import kernel
+from statmech_ml.exact._strip import Strip
+
+Array = NDArray[np.float64]
 
 
 @kernel
@@ -86,3 +93,88 @@ def backtrack(before, index, K, uniforms):
             is_up = uniforms[c, draw] * (weight_up + weight_down) < weight_up
             state = up if is_up else down
         index[draw] = state
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def first_rows(layout: Strip, at_a_time: int) -> Iterator[NDArray[np.int64] | None]:
+    """States of the first row to be carried together; None on an open strip: all are summed."""
+    if not layout.closed:
+        yield None
+        return
+    states = np.arange(2**layout.width)
+    for start in range(0, len(states), at_a_time):
+        yield states[start : start + at_a_time]
+
+
+def start(layout: Strip, first: NDArray[np.int64] | None, levels: int) -> Array:
+    """psi before the first row has its own weights, (first rows, levels, states)."""
+    states = 2**layout.width
+    if first is None:
+        psi = np.zeros((1, levels, states))
+        psi[0, 0] = 1.0
+    else:
+        psi = np.zeros((len(first), levels, states))
+        psi[np.arange(len(first)), 0, first] = 1.0
+    return psi
+
+
+def factors(K: float) -> tuple[float, float]:
+    """Weights of equal and unequal spins over the larger one."""
+    return math.exp(K - abs(K)), math.exp(-K - abs(K))
+
+
+def dress(psi: Array, log_scale: Array, energies: Array, beta: float) -> None:
+    """Multiply by the Boltzmann factors of a row and scale the largest weight to 1, in place."""
+    with np.errstate(divide="ignore"):  # the first row may be fixed: log 0
+        np.log(psi, out=psi)
+    psi -= beta * energies
+    top = psi.max(axis=(1, 2), keepdims=True)
+    log_scale += top[:, 0, 0]
+    np.exp(psi - top, out=psi)
+
+
+def _count_up(psi: Array, width: int) -> None:
+    """Move weights from level m to m + (spins up in the row), in place."""
+    ups = np.bitwise_count(np.arange(psi.shape[2]))
+    for up in range(1, width + 1):
+        which = np.flatnonzero(ups == up)
+        psi[:, up:, which] = psi[:, :-up, which]
+        psi[:, :up, which] = 0.0
+
+
+def sum_rows(
+    layout: Strip, beta: float, first: NDArray[np.int64] | None = None, levels: int = 1
+) -> tuple[Array, Array]:
+    """psi (first rows, levels, states) behind the last row, and the log of its scale.
+
+    On a closed strip the bonds back to the first row are taken too, and only the states that agree
+    with the first row are left. Levels count spins up where there is more than one.
+    """
+    if layout.closed and first is None:
+        first = np.arange(2**layout.width)
+    psi = start(layout, first, levels)
+    log_scale = np.zeros(len(psi))
+    energies = np.empty(psi.shape[2])
+    for r in range(layout.length):
+        if r:
+            exchange_row(psi, log_scale, beta * layout.along[r - 1])
+        row_energies(energies, layout.across[r], layout.field[r])
+        dress(psi, log_scale, energies, beta)
+        if levels > 1:
+            _count_up(psi, layout.width)
+    if first is not None:
+        exchange_row(psi, log_scale, beta * layout.along[-1])
+        closing = np.zeros_like(psi)
+        here = np.arange(len(first))
+        closing[here, :, first] = psi[here, :, first]
+        psi = closing
+    return psi, log_scale
+
+
+def exchange_row(psi: Array, log_scale: Array, K: Array) -> None:
+    flat = psi.reshape(-1, psi.shape[-1])
+    for c, each in enumerate(K.tolist()):
+        exchange(flat, c, *factors(each))
+    log_scale += np.abs(K).sum()

@@ -17,7 +17,7 @@ all states of the inner ones.
 Domain: any finite couplings, up to 44 spins; up to 36 where the Gray code is needed. Without a
 field one spin is held up and counted twice, so that 2^(n-1) states remain. Cost: a multiplication
 and an addition per state, double precision; n = 38 takes ten seconds on two cores of 2023. The
-number of threads is that of the BLAS (OPENBLAS_NUM_THREADS). Memory: 0.3 GiB for any n. Relative
+number of threads is that of the BLAS (OPENBLAS_NUM_THREADS). Memory: 100 MB for any n. Relative
 accuracy 1e-13 of the largest |E| / k_B T in the sum.
 """
 
@@ -37,7 +37,7 @@ MAX_SPINS = 44
 MAX_GRAY_SPINS = 36
 """Largest number of spins where the weights are too uneven for matrix products."""
 
-_ROWS = 11  # at most 2^11 rows of X and of Y at a time
+_ROWS = 10  # at most 2^10 rows of X and of Y at a time
 _THIRD_GROUP = (12, 6, 3)  # spins in it: fewer are slower, and lose less to underflow
 _INNER = 14  # 2^14 log weights, 128 KiB, stay in the cache
 _WALK = 2**10  # steps in Gray code between log weights computed afresh
@@ -182,18 +182,19 @@ def _matrix_products(K: np.ndarray, H: np.ndarray, third: int) -> tuple[float, f
     n_b = n - n_c - n_a
     c, a, b = np.split(np.arange(n), [n_c, n_c + n_a])
     c_states, a_states = _spins(n_c), _spins(n_a)
-    X, row = _scaled(
-        a_states @ K[np.ix_(a, c)], c_states, _log_weights(c_states, K[np.ix_(c, c)], H[c])
-    )
+    X = np.empty((len(a_states), len(c_states)))
+    own = _log_weights(c_states, K[np.ix_(c, c)], H[c])
+    row = _scale(X, a_states @ K[np.ix_(a, c)], c_states, own)
     row += _log_weights(a_states, K[np.ix_(a, a)], H[a])
     count = 2 ** min(_ROWS, n_b)
-    products = np.empty((len(X), count))
+    Y = np.empty((count, len(c_states)))  # these three once: fresh pages cost more than a pass
+    weights, products = np.empty((2, len(X), count))
     bound, total = -math.inf, 0.0
     for first in range(0, 2**n_b, count):
         b_states = _spins(n_b, first, count)
-        Y, column = _scaled(b_states @ K[np.ix_(b, c)], c_states, 0.0)
+        column = _scale(Y, b_states @ K[np.ix_(b, c)], c_states, 0.0)
         column += _log_weights(b_states, K[np.ix_(b, b)], H[b])
-        weights = (a_states @ K[np.ix_(a, b)]) @ b_states.T
+        np.matmul(a_states @ K[np.ix_(a, b)], b_states.T, out=weights)
         weights += row[:, None]
         weights += column
         top = float(weights.max())
@@ -207,13 +208,14 @@ def _matrix_products(K: np.ndarray, H: np.ndarray, third: int) -> tuple[float, f
     return (bound + math.log(total) if total > 0.0 else -math.inf), bound
 
 
-def _scaled(fields: np.ndarray, states: np.ndarray, own: Any) -> tuple[np.ndarray, np.ndarray]:
-    """exp(fields . state + own) over the largest entry of each row, and the logarithm of that."""
-    table = fields @ states.T
+def _scale(table: np.ndarray, fields: np.ndarray, states: np.ndarray, own: Any) -> np.ndarray:
+    """Fill with exp(fields . state + own) over the largest of each row; the logarithms of these."""
+    np.matmul(fields, states.T, out=table)
     table += own
     largest = table.max(axis=1)
     table -= largest[:, None]
-    return np.exp(table, out=table), largest
+    np.exp(table, out=table)
+    return np.asarray(largest)
 
 
 def _gray_code(K: np.ndarray, H: np.ndarray) -> float:

@@ -21,8 +21,8 @@ bonds of a pair both count); couplings of either sign, random, zero; no field; r
 256. Time N (rows + columns)^2. As in exact.planar every value is computed twice and must agree:
 doubles where they do, and decimals beyond, at low temperature with frustration.
 
-Four Pfaffians: Kasteleyn (1961), doi:10.1016/0031-8914(61)90063-5; Potts and Ward (1955),
-doi:10.1143/PTP.13.38. Random couplings: Saul and Kardar (1993), doi:10.1103/PhysRevE.48.R3221.
+Four Pfaffians: Kasteleyn (1961), doi:10.1016/0031-8914(61)90063-5; Potts and Ward, Prog.
+Theor. Phys. 13, 38 (1955). Random couplings: Saul and Kardar (1993), doi:10.1103/PhysRevE.48.R3221.
 """
 
 from typing import Any
@@ -72,7 +72,7 @@ def log_z(model: Any, beta: ArrayLike) -> Values:
     >>> from statmech_ml import lattices
     >>> from statmech_ml.models import Ising
     >>> round(log_z(Ising(lattices.square(8, 8)), beta=0.44), 9)  # kaufman.log_z(8, 8, beta=0.44)
-    60.06880443
+    60.076307527
     """
     return like_input(_solve(model, beta, 1)[0])
 
@@ -133,41 +133,46 @@ def _log_z(strip: Strip, beta: float, orders: int, arithmetic: Arithmetic) -> Se
         first = np.arange(0, len(order), 2)
         matrix[0, first, first + 1] += arithmetic.number(1)
         matrix[0, first + 1, first] -= arithmetic.number(1)
-        value, log_scale = _pfaffian(matrix, arithmetic)
-        sectors.append((-value if along == across == -1 else value, log_scale))
-    top = max(log_scale for _, log_scale in sectors)
-    total = sum(value * arithmetic.exp(log_scale - top) for value, log_scale in sectors)
+        value, log_scale, log_terms = _pfaffian(matrix, arithmetic)
+        sectors.append((-value if along == across == -1 else value, log_scale, log_terms))
+    top = max(log_terms for _, _, log_terms in sectors)
+    total = sum(value * arithmetic.exp(log_scale - top) for value, log_scale, _ in sectors)
     log_z = log_z + log(total / 2, arithmetic)
     log_z[0] += top
     return log_z
 
 
-def _pfaffian(matrix: Series, arithmetic: Arithmetic) -> tuple[Series, Any]:
-    """The Pfaffian of antisymmetric matrices (orders, n, n): its series, over the exponential of
-    the number that comes second. At most two orders.
+def _pfaffian(matrix: Series, arithmetic: Arithmetic) -> tuple[Series, Any, Any]:
+    """The Pfaffian of antisymmetric matrices (orders, n, n), of at most two orders.
 
     Pf M = M_ab (-1)^{b - a - 1} Pf M', where M' is M without a and b, less what they explain:
     M'_jk = M_jk + (M_jb M_ka - M_ja M_kb) / M_ab. The pivot M_ab is the largest entry left.
+
+    Returns its series over a scale, the logarithm of that scale, and the logarithm of the terms
+    that have cancelled in it: of the scale, had the smallest pivot been one.
     """
     orders = len(matrix)
-    value, log_scale = arithmetic.zeros(orders), arithmetic.number(0)
+    value = arithmetic.zeros(orders)
     value[0] = arithmetic.number(1)
     one = value.copy()
+    log_scale = smallest = arithmetic.number(0)
     while matrix.shape[1]:
         n = matrix.shape[1]
         a, b = sorted(divmod(int(np.argmax(np.abs(matrix[0]))), n))
         if a == b:  # all zero: the last pivot may have a slope, the product of two has none
-            return (multiply(value, matrix[:, 0, 1]) if n == 2 else 0 * value), log_scale
+            value = multiply(value, matrix[:, 0, 1]) if n == 2 else 0 * value
+            return value, log_scale, log_scale
         pivot = matrix[:, a, b].copy()
         size = abs(pivot[0])
         value = multiply(value, pivot / size) * (-1) ** (b - a - 1)
-        log_scale += arithmetic.log(size)
+        log_size = arithmetic.log(size)
+        log_scale, smallest = log_scale + log_size, min(smallest, log_size)
         rest = np.delete(np.arange(n), [a, b])
         u, v = matrix[:, rest, a], matrix[:, rest, b]
         v = multiply(v, divide(one, pivot)[:, None])
         matrix = matrix[:, rest[:, None], rest]
         arithmetic.update(matrix, multiply(v[:, :, None], u[:, None, :]))
-    return value, log_scale
+    return value, log_scale, log_scale - smallest
 
 
 __all__ = ["energy", "log_z"]

@@ -1,6 +1,7 @@
 """The Ising model on strips of the square lattice, row by row: the transfer matrix.
 
-    Z = sum psi_L(s),   psi_{r+1}(s') = e^{-beta E_row(s')} sum_s e^{beta sum_c J_c s_c s'_c} psi_r(s)
+    psi_{r+1}(s') = exp(-beta E_row(s')) sum_s exp(beta sum_c J_c s_c s'_c) psi_r(s),
+    Z = sum_s psi_L(s).
 
 The sum over a row is taken spin by spin, 2^(width) numbers at a time, so a strip costs length x
 width x 2^width and not 4^width a row. Any couplings and fields, of either sign. Along the length
@@ -14,12 +15,11 @@ smallest double cannot return to matter as long as beta sum_c |J_c| between two 
 differenced. Samples are drawn backwards from the last row, each spin from its exact conditional
 probability: they are independent.
 
-Kramers and Wannier (1941), doi:10.1103/PhysRev.60.252. Spin by spin: Binder (1972),
-doi:10.1016/0031-8914(72)90237-6; Morgenstern and Binder (1980), doi:10.1103/PhysRevB.22.288.
+Kramers and Wannier (1941), doi:10.1103/PhysRev.60.252. Spin by spin: Binder,
+Physica 62, 508 (1972); Morgenstern and Binder (1980), doi:10.1103/PhysRevB.22.288.
 """
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,18 @@ from statmech_ml import _rng
 from statmech_ml.errors import InvalidInput
 from statmech_ml.exact._arguments import Values, inverse_temperature, like_input, whole_number
 from statmech_ml.exact._strip import Strip, strip
-from statmech_ml.exact._transfer import backtrack, exchange, exchange_moments, row_energies
+from statmech_ml.exact._transfer import (
+    backtrack,
+    dress,
+    exchange,
+    exchange_moments,
+    exchange_row,
+    factors,
+    first_rows,
+    row_energies,
+    start,
+    sum_rows,
+)
 
 Array = NDArray[np.float64]
 
@@ -77,7 +88,7 @@ def log_z(model: Any, beta: ArrayLike) -> Values:
     layout, betas = _layout(model, beta)
     out = np.empty(betas.shape)
     for position in np.ndindex(*betas.shape):
-        psi, log_scale = _weights(layout, float(betas[position]))
+        psi, log_scale = sum_rows(layout, float(betas[position]))
         out[position] = _log_sum(psi, log_scale)
     return like_input(out)
 
@@ -145,15 +156,13 @@ def magnetization_distribution(model: Any, beta: float) -> tuple[NDArray[np.int6
             f"The magnetisation of the {layout} needs {levels} x 2^{layout.width} numbers, more "
             f"than the {_MAX_NUMBERS} that are held here. Take a shorter strip, or draw samples."
         )
-    parts = []
+    parts: list[tuple[float, Array]] = []
     at_a_time = max(1, _MAX_NUMBERS // 8 // (levels * states))
-    for first in _first_rows(layout, at_a_time):
-        psi, log_scale = _weights(layout, float(betas), first, levels)
-        parts += [
-            (scale, weights.sum(axis=1)) for scale, weights in zip(log_scale, psi, strict=True)
-        ]
-    top = max(scale for scale, _ in parts)
-    total = np.sum([math.exp(scale - top) * weights for scale, weights in parts], axis=0)
+    for first in first_rows(layout, at_a_time):
+        psi, log_scale = sum_rows(layout, float(betas), first, levels)
+        parts += zip(log_scale.tolist(), psi.sum(axis=2), strict=True)
+    top = max(log_scale for log_scale, _ in parts)
+    total = np.sum([math.exp(log_scale - top) * by_level for log_scale, by_level in parts], axis=0)
     return 2 * np.arange(levels) - (levels - 1), total / total.sum()
 
 
@@ -194,10 +203,8 @@ def draw(model: Any, beta: float, n: int, rng: Any) -> NDArray[np.int8]:
         )
     spins = np.empty((n, layout.length, layout.width), np.int8)
     if layout.closed:
-        psi, log_scale = _weights(layout, float(betas))
-        with np.errstate(divide="ignore"):
-            log_p = np.log(psi[:, 0].diagonal()) + log_scale
-        first = _choose(np.exp(log_p - log_p.max()), generator.random(n))
+        weights = _closed_weights(*sum_rows(layout, float(betas)))
+        first = _choose(weights, generator.random(n))
         for a in np.unique(first):
             mine = np.flatnonzero(first == a)
             spins[mine] = _backwards(layout, float(betas), int(a), len(mine), generator)
@@ -208,7 +215,7 @@ def draw(model: Any, beta: float, n: int, rng: Any) -> NDArray[np.int8]:
     return np.ascontiguousarray(spins).reshape(n, -1)
 
 
-# --- the frontier ---------------------------------------------------------------------------------
+# --- layout and sums -----------------------------------------------------------------------------
 
 
 def _layout(model: Any, beta: ArrayLike) -> tuple[Strip, Array]:
@@ -250,86 +257,11 @@ def _one(beta: Any) -> Array:
     return value
 
 
-def _first_rows(layout: Strip, at_a_time: int) -> Iterator[NDArray[np.int64] | None]:
-    """States of the first row to be carried together; None on an open strip: all are summed."""
-    if not layout.closed:
-        yield None
-        return
-    states = np.arange(2**layout.width)
-    for start in range(0, len(states), at_a_time):
-        yield states[start : start + at_a_time]
-
-
-def _start(layout: Strip, first: NDArray[np.int64] | None, levels: int) -> Array:
-    """psi before the first row has its own weights, (first rows, levels, states)."""
-    states = 2**layout.width
-    if first is None:
-        psi = np.zeros((1, levels, states))
-        psi[0, 0] = 1.0
-    else:
-        psi = np.zeros((len(first), levels, states))
-        psi[np.arange(len(first)), 0, first] = 1.0
-    return psi
-
-
-def _factors(K: float) -> tuple[float, float]:
-    """Weights of equal and unequal spins over the larger one."""
-    return math.exp(K - abs(K)), math.exp(-K - abs(K))
-
-
-def _dress(psi: Array, log_scale: Array, energies: Array, beta: float) -> None:
-    """Multiply by the Boltzmann factors of a row and scale the largest weight to 1, in place."""
-    with np.errstate(divide="ignore"):  # the first row may be fixed: log 0
-        np.log(psi, out=psi)
-    psi -= beta * energies
-    top = psi.max(axis=(1, 2), keepdims=True)
-    log_scale += top[:, 0, 0]
-    np.exp(psi - top, out=psi)
-
-
-def _count_up(psi: Array, width: int) -> None:
-    """Move weights from level m to m + (spins up in the row), in place."""
-    ups = np.bitwise_count(np.arange(psi.shape[2]))
-    for up in range(1, width + 1):
-        which = np.flatnonzero(ups == up)
-        psi[:, up:, which] = psi[:, :-up, which]
-        psi[:, :up, which] = 0.0
-
-
-def _weights(
-    layout: Strip, beta: float, first: NDArray[np.int64] | None = None, levels: int = 1
-) -> tuple[Array, Array]:
-    """psi (first rows, levels, states) behind the last row, and the log of its scale.
-
-    On a closed strip the bonds back to the first row are taken too, and only the states that agree
-    with the first row are left. Levels count spins up where there is more than one.
-    """
-    if layout.closed and first is None:
-        first = np.arange(2**layout.width)
-    psi = _start(layout, first, levels)
-    log_scale = np.zeros(len(psi))
-    energies = np.empty(psi.shape[2])
-    for r in range(layout.length):
-        if r:
-            _exchange_row(psi, log_scale, beta * layout.along[r - 1])
-        row_energies(energies, layout.across[r], layout.field[r])
-        _dress(psi, log_scale, energies, beta)
-        if levels > 1:
-            _count_up(psi, layout.width)
-    if first is not None:
-        _exchange_row(psi, log_scale, beta * layout.along[-1])
-        closing = np.zeros_like(psi)
-        here = np.arange(len(first))
-        closing[here, :, first] = psi[here, :, first]
-        psi = closing
-    return psi, log_scale
-
-
-def _exchange_row(psi: Array, log_scale: Array, K: Array) -> None:
-    flat = psi.reshape(-1, psi.shape[-1])
-    for c, each in enumerate(K.tolist()):
-        exchange(flat, c, *_factors(each))
-    log_scale += np.abs(K).sum()
+def _closed_weights(psi: Array, log_scale: Array) -> Array:
+    """Weight of each first row, its own state behind the last row, over the largest."""
+    with np.errstate(divide="ignore"):
+        log_p = np.log(psi[:, 0].diagonal()) + log_scale
+    return np.exp(log_p - log_p.max())
 
 
 def _log_sum(psi: Array, log_scale: Array) -> float:
@@ -350,31 +282,30 @@ def _energy_moments(model: Any, beta: ArrayLike) -> tuple[Array, Array]:
 
 def _moments(layout: Strip, beta: float) -> tuple[float, float]:
     first = np.arange(2**layout.width) if layout.closed else None
-    psi = _start(layout, first, 1)
+    psi = start(layout, first, 1)
     mean, variance = np.zeros_like(psi), np.zeros_like(psi)
     log_scale = np.zeros(len(psi))
     energies = np.empty(psi.shape[2])
 
-    def exchange_row(couplings: Array) -> None:
+    def exchange_all(couplings: Array) -> None:
         for c, J in enumerate(couplings.tolist()):
-            like, unlike = _factors(beta * J)
+            like, unlike = factors(beta * J)
             exchange_moments(psi[:, 0], mean[:, 0], variance[:, 0], c, like, unlike, J)
-        # The same for all first rows, so it drops out of the averages.
+        # The log scale of the exchange is that of all first rows: averages do not see it.
 
     for r in range(layout.length):
         if r:
-            exchange_row(layout.along[r - 1])
+            exchange_all(layout.along[r - 1])
         row_energies(energies, layout.across[r], layout.field[r])
-        _dress(psi, log_scale, energies, beta)
+        dress(psi, log_scale, energies, beta)
         mean += energies
     if first is None:
-        log_p, m, v = np.log(psi[0, 0]), mean[0, 0], variance[0, 0]
+        p, m, v = psi[0, 0], mean[0, 0], variance[0, 0]
     else:
-        exchange_row(layout.along[-1])
-        log_p = np.log(psi[:, 0].diagonal()) + log_scale
+        exchange_all(layout.along[-1])
+        p = _closed_weights(psi, log_scale)
         m, v = mean[:, 0].diagonal(), variance[:, 0].diagonal()
-    p = np.exp(log_p - log_p.max())
-    p /= p.sum()
+    p = p / p.sum()
     average = float(p @ m)
     return average, float(p @ (v + (m - average) ** 2))
 
@@ -392,14 +323,14 @@ def _backwards(
     layout: Strip, beta: float, first: int | None, n: int, generator: np.random.Generator
 ) -> NDArray[np.int8]:
     """Samples int8 (n, length, width), given the first row on a closed strip."""
-    psi = _start(layout, None if first is None else np.array([first]), 1)
+    psi = start(layout, None if first is None else np.array([first]), 1)
     log_scale, energies = np.zeros(1), np.empty(psi.shape[2])
     rows = np.empty((layout.length, psi.shape[2]))
     for r in range(layout.length):
         if r:
-            _exchange_row(psi, log_scale, beta * layout.along[r - 1])
+            exchange_row(psi, log_scale, beta * layout.along[r - 1])
         row_energies(energies, layout.across[r], layout.field[r])
-        _dress(psi, log_scale, energies, beta)
+        dress(psi, log_scale, energies, beta)
         rows[r] = psi[0, 0]
     spins = np.empty((n, layout.length, layout.width), np.int8)
     columns = np.arange(layout.width)
@@ -422,7 +353,7 @@ def _undo(
     for c, each in enumerate(K.tolist()):
         before[c] = psi
         psi = psi.copy()
-        exchange(psi[None], c, *_factors(each))
+        exchange(psi[None], c, *factors(each))
     index = after.astype(np.int64)
     backtrack(before, index, K, generator.random((len(K), len(index))))
     return index

@@ -11,6 +11,7 @@ from .importance import importance_sampling
 from .logz import LogZ
 from .mbar import Mbar, mbar, mbar_from_energies
 from .mean_field import mean_field
+from .multiple_histogram import MultipleHistogram, multiple_histogram
 from .path import Geometric, Path, Switching, Tempering, Weights
 from .population_annealing import population_annealing
 from .tap import tap
@@ -25,6 +26,7 @@ __all__ = [
     "Geometric",
     "LogZ",
     "Mbar",
+    "MultipleHistogram",
     "Path",
     "Switching",
     "TemperedEnergies",
@@ -44,6 +46,7 @@ __all__ = [
     "mbar",
     "mbar_from_energies",
     "mean_field",
+    "multiple_histogram",
     "population_annealing",
     "tap",
     "thermodynamic_integration",

@@ -1,15 +1,12 @@
-"""A comparison as a figure: error against cost. matplotlib is imported when it is drawn."""
+"""A `Comparison` as a figure: error against cost. matplotlib is imported when it is drawn."""
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import InvalidInput
 from .logz import EXACT
-
-if TYPE_CHECKING:
-    from .compare import Comparison
 
 # Okabe and Ito's colours, which the colour-blind tell apart, each with a marker of its own.
 STYLES = (
@@ -40,7 +37,7 @@ class _Line(NamedTuple):
         return np.where(np.isnan(self.true), self.stated, self.true)
 
 
-def draw(comparison: "Comparison", cost: str) -> Any:
+def draw(comparison: Any, cost: str) -> Any:
     """The figure, a matplotlib Figure."""
     if cost not in COSTS:
         raise InvalidInput(f"cost={cost!r} is not one of {', '.join(COSTS)}.")
@@ -58,7 +55,7 @@ def draw(comparison: "Comparison", cost: str) -> Any:
     axes.set_yscale("log")
     known = comparison.exact is not None
     for number, line in enumerate(lines):
-        colour, marker = STYLES[number % len(STYLES)]
+        colour, marker = _style(number)
         common: dict[str, Any] = {"color": colour, "marker": marker, "ms": 5.5, "lw": 1.3}
         axes.plot(line.cost, line.stated, ls="--", mfc="white", mew=1.2, alpha=0.8, **common)
         if known:
@@ -91,7 +88,7 @@ def draw(comparison: "Comparison", cost: str) -> Any:
     return figure
 
 
-def _lines(comparison: "Comparison", cost: str) -> list[_Line]:
+def _lines(comparison: Any, cost: str) -> list[_Line]:
     found: dict[str, list[tuple[float, float, float, int]]] = {}
     for row in comparison.rows:
         stated, true, where = row.stated_error, row.rms_error, row.cost.get(cost)
@@ -110,26 +107,44 @@ def _positive(value: float | None) -> float:
     return value if value is not None and 0.0 < value < math.inf else math.nan
 
 
+def _style(number: int) -> tuple[str, str]:
+    """Colour and marker of a line; the pairs repeat later than the colours."""
+    lap, k = divmod(number, len(STYLES))
+    return STYLES[k][0], STYLES[(k + lap) % len(STYLES)][1]
+
+
 def _label(axes: Any, lines: list[_Line]) -> None:
-    """The name of each method: beside a single point, else at the right end, with a thin leader."""
-    places = []
-    for line in lines:
-        last = np.flatnonzero(~np.isnan(line.shown))[-1]
-        places.append((line.cost[last], line.shown[last]))
+    """Name each method: beside a single point with room, else at the right end, with a leader."""
     axes.figure.draw_without_rendering()
-    points = axes.transData.transform(places) * 72.0 / axes.figure.dpi
+
+    def in_points(x: Any, y: Any) -> np.ndarray:
+        scale = 72.0 / axes.figure.dpi
+        return np.asarray(axes.transData.transform(np.stack([x, y], axis=-1)) * scale)
+
+    drawn = [
+        np.concatenate([in_points(line.cost, y) for y in (line.stated, line.true)])
+        for line in lines
+    ]
+    ends = [np.flatnonzero(~np.isnan(line.shown))[-1] for line in lines]
+    places = [(line.cost[k], line.shown[k]) for line, k in zip(lines, ends, strict=True)]
+    points = in_points(*np.array(places).T)
     height = -math.inf
-    for k in np.argsort(points[:, 1]):
-        name, colour = lines[k].method, STYLES[k % len(STYLES)][0]
-        up = points[k, 1]
-        style = {"va": "center", "fontsize": 9, "color": colour, "annotation_clip": False}
-        if len(lines[k].cost) == 1:
-            offset = (8.0, 0.0)
-            axes.annotate(name, places[k], xytext=offset, textcoords="offset points", **style)
+    for number in np.argsort(points[:, 1]):
+        line, place, up = lines[number], places[number], points[number, 1]
+        style = {
+            "va": "center", "fontsize": 9, "color": _style(number)[0], "annotation_clip": False,
+        }  # fmt: skip
+        others = [d for k, d in enumerate(drawn) if k != number]
+        away = np.abs(np.concatenate([np.empty((0, 2)), *others]) - points[number])
+        near = (away < (8.0 + 6.0 * len(line.method), 0.75 * _LABEL_GAP)).all(axis=1)
+        if len(line.cost) == 1 and not near.any():
+            axes.annotate(
+                line.method, place, xytext=(8.0, 0.0), textcoords="offset points", **style
+            )
             continue
         height = max(up, height + _LABEL_GAP)
-        leader = {"arrowstyle": "-", "color": colour, "lw": 0.7, "alpha": 0.6, "shrinkB": 4.0}
+        leader = {"arrowstyle": "-", "color": style["color"], "lw": 0.7, "alpha": 0.6, "shrinkB": 4}
         axes.annotate(
-            name, places[k], xytext=(1.03, height - up),
+            line.method, place, xytext=(1.03, height - up),
             textcoords=("axes fraction", "offset points"), arrowprops=leader, **style,
         )  # fmt: skip

@@ -1,9 +1,9 @@
-"""A comparison as a table, for terminals and for plain text."""
+"""A `Comparison` as a table, for terminals and for plain text."""
 
 import io
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -14,14 +14,11 @@ from rich.text import Text
 from ..statistics.estimate import with_error
 from .logz import EXACT
 
-if TYPE_CHECKING:
-    from .compare import Comparison, Row
-
 _WIDTH = 200
 _COSTS = {"sweeps": "sweeps", "energy_evaluations": "energies", "seconds": "seconds"}
 
 
-def draw(comparison: "Comparison") -> Table:
+def draw(comparison: Any) -> Table:
     """The table: estimates, errors stated and true, status, mean cost of a run."""
     repeated = comparison.n_repeats > 1
     exact = comparison.exact
@@ -51,7 +48,7 @@ def draw(comparison: "Comparison") -> Table:
     return table
 
 
-def as_text(comparison: "Comparison") -> str:
+def as_text(comparison: Any) -> str:
     """The table without colours, lines ending where their text does."""
     console = Console(file=io.StringIO(), width=_WIDTH, color_system=None, force_terminal=False)
     console.print(draw(comparison))
@@ -69,7 +66,7 @@ def settings(given: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={shown(value)}" for name, value in given.items())
 
 
-def _caption(comparison: "Comparison") -> Text:
+def _caption(comparison: Any) -> Text:
     parts = [] if comparison.exact is None else [f"exact {comparison.exact:.12g}"]
     if comparison.n_repeats > 1:
         parts.append(f"{comparison.n_repeats} runs a row, cost of one")
@@ -77,7 +74,7 @@ def _caption(comparison: "Comparison") -> Text:
     return Text(", ".join(parts), "dim")
 
 
-def _estimate(row: "Row") -> list[str]:
+def _estimate(row: Any) -> list[str]:
     """log Z and its stated error; of several runs their mean with the scatter's error."""
     value, stated = row.value, row.stated_error
     if value is None or stated is None:
@@ -92,13 +89,13 @@ def _estimate(row: "Row") -> list[str]:
     return [with_error(value, error), f"{stated:.2g}"]
 
 
-def _deviation(row: "Row", exact: float, repeated: bool) -> str:
+def _deviation(row: Any, exact: float, repeated: bool) -> str:
     if row.value is None or row.rms_error is None:
         return ""
     return f"{row.rms_error:.2g}" if repeated else f"{row.value - exact:+.2g}"
 
 
-def _z(row: "Row", repeated: bool) -> str:
+def _z(row: Any, repeated: bool) -> str:
     z = row.z_scores
     if not z:
         return ""

@@ -52,20 +52,24 @@ class Clusters:
             )
         if labels.dtype.kind == "f" and not np.isfinite(labels).all():
             raise InvalidInput("clusters holds NaN or infinity; give whole numbers.")
-        names, cluster = np.unique(labels, return_inverse=True)
-        state = np.repeat(np.arange(len(n_k)), n_k)
-        pairs, self._pair = np.unique(state * len(names) + cluster, return_inverse=True)
-        self._state, self._cluster = np.divmod(pairs, len(names))
+        cluster, n_clusters = _numbered(labels)
+        # Pairs of a state and a cluster, state K times over; numbered again without the empty ones.
+        pair = np.repeat(np.arange(len(n_k)) * n_clusters, n_k)
+        pair += cluster
+        self._pair, n_pairs = _numbered(pair)
+        found = np.empty(n_pairs, np.int64)
+        found[self._pair] = pair
+        self._state, self._cluster = np.divmod(found, n_clusters)
         self._counts = np.bincount(self._pair)
-        self._n_clusters = len(names)
+        self._n_clusters = n_clusters
         per_state = np.bincount(self._state, minlength=len(n_k))
         few = np.flatnonzero((n_k > 0) & (per_state < 2))
-        nested = len(pairs) == len(names)
-        self._dof = len(names) - (int((n_k > 0).sum()) if nested else 1)
+        nested = n_pairs == n_clusters
+        self._dof = n_clusters - (int((n_k > 0).sum()) if nested else 1)
         if len(few) or self._dof < MIN_CLUSTERS - 1:
             where = f"state {few[0]} has samples of one alone" if len(few) else "that is too few"
             raise InvalidInput(
-                f"There are {len(names)} independent clusters, and {where}: correlated samples "
+                f"There are {n_clusters} independent clusters, and {where}: correlated samples "
                 f"show their error by the scatter of at least {MIN_CLUSTERS} clusters. Run more "
                 "chains, or cut long chains into blocks of many autocorrelation times."
             )
@@ -96,3 +100,16 @@ class Clusters:
     def covariance(self, psi: np.ndarray) -> np.ndarray:
         """Covariance (m, m) of what has the influences psi (cluster, m)."""
         return self._dof / (self._dof - 2) * psi.T @ psi
+
+
+def _numbered(labels: np.ndarray) -> tuple[np.ndarray, int]:
+    """Labels as 0, 1, 2, ... in their order, and how many there are."""
+    low = int(labels.min()) if labels.dtype.kind in "iub" else 0
+    if labels.dtype.kind not in "iub" or int(labels.max()) - low > 10 * labels.size + 1000:
+        names, number = np.unique(labels, return_inverse=True)
+        return number, len(names)
+    # Small whole numbers are counted: no sorting, and little memory for millions of them.
+    shifted = labels.astype(np.int32 if labels.size < 10**8 else np.int64) - low
+    present = np.bincount(shifted) > 0
+    number = np.cumsum(present) - 1
+    return number.astype(shifted.dtype)[shifted], int(present.sum())

@@ -73,7 +73,7 @@ class Table:
             yield from (f(a, b, self.chunk(a, b)) for a, b in edges)
             return
         with ThreadPoolExecutor(threads) as pool:
-            yield from pool.map(lambda edge: f(*edge, self.chunk(*edge)), edges)
+            yield from pool.map(lambda edge: f(edge[0], edge[1], self.chunk(*edge)), edges)
 
 
 def memberships(u: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -210,7 +210,7 @@ def _trapezoid(table: Table, n_k: np.ndarray) -> np.ndarray:
     """f by the mean energy differences of states that follow one another: a start."""
     first = np.concatenate([[0], np.cumsum(n_k)]).astype(int)
     steps = np.zeros(len(n_k))
-    before = None
+    before = np.empty((0, 0))
     for k in range(len(n_k)):
         u = table.chunk(first[k], min(first[k] + _LOOK, first[k + 1]))
         if k:

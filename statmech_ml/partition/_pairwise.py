@@ -32,6 +32,7 @@ from .path import Path
 
 _POWER_STEPS = 100
 _N_MODES = 2
+_TILT = 0.01
 
 
 class HalfBonds(NamedTuple):
@@ -136,11 +137,13 @@ class Pairwise:
     def starts(self, given: Any = None) -> list[np.ndarray]:
         """Marginals float64 (n, q) to start from: fixed points depend on it.
 
-        Independent sites; every site at one value, for each value; for two values the signs of the
-        leading modes of J, which are the first to order; and the configurations `given`.
+        Independent sites, tilted a little so that no unstable fixed point holds them; every site at
+        one value, for each value; for two values the signs of the leading modes of J, which are the
+        first to order; and the configurations `given`.
         """
         n, q = self.fields.shape
-        found = [softmax(self.fields, axis=1)]
+        tilt = _TILT * np.cos(np.arange(n * q)).reshape(n, q)
+        found = [softmax(self.fields + tilt, axis=1)]
         indices = [np.full(n, a) for a in range(q)]
         if q == 2 and len(self.bonds):
             for mode in self._leading_modes().T:

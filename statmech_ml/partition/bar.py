@@ -35,6 +35,8 @@ from ._influence import Clusters, stderr
 from .logz import CONSTANT, LogZ, judge
 from .path import Path
 
+_NO_OVERLAP = 1e-100  # sum of p_0 p_1
+
 # Works that differ by less than this are equal up to the rounding of the energies.
 _EQUAL = 1e-12
 
@@ -117,6 +119,8 @@ def bar(
     tau, ess = correlation(np.concatenate([up[:-1], down[-1:]]))
     evidence = {"overlap": min(pair.overlap for pair in pairs), "ess": float(ess.min())}
     error = float(stderr(psi.sum(axis=1)))
+    if not all(math.isfinite(pair.spread) for pair in pairs):
+        error = math.inf
     status = judge(**evidence, round_trips=sampled.diagnostics.get("round_trips", math.inf))
     if all(pair.constant for pair in pairs):
         status, error = CONSTANT, 1.0 / up[0].size
@@ -192,7 +196,7 @@ def bar_from_work(
     variance, ess = independent, float(n.min())
     if (clusters_f is None) != (clusters_r is None):
         raise InvalidInput("Give clusters of both directions, or of neither.")
-    if clusters_f is not None:
+    if clusters_f is not None and math.isfinite(variance):
         groups = Clusters(np.concatenate([clusters_f, clusters_r]), n)
         columns = np.concatenate([pair.forward, pair.reverse])[None]
         psi = groups.influence(groups.sums(columns, 0))
@@ -260,13 +264,11 @@ def _solve(w_f: np.ndarray, w_r: np.ndarray, where: str) -> _Pair:
     constant = len(finite) == w_f.size + w_r.size and bool(
         np.ptp(finite) <= _EQUAL * max(1.0, abs(difference))
     )
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        # Without overlap the product is zero and the error infinite.
-        slope = np.float64(1.0) / product
-        forward = np.nan_to_num((p_f.mean() - p_f) * slope, nan=math.inf)
-        reverse = np.nan_to_num((p_r - p_r.mean()) * slope, nan=math.inf)
+    # Without any overlap nothing is known: errors are infinite, and influences do not exist.
+    spread = 1.0 / product if product > _NO_OVERLAP else math.inf
+    scale = spread if math.isfinite(spread) else 0.0
     return _Pair(
-        difference, forward, reverse, float(slope),
+        difference, scale * (p_f.mean() - p_f), scale * (p_r - p_r.mean()), spread,
         product / math.sqrt(squares[0] * squares[1]), constant,
     )  # fmt: skip
 

@@ -39,7 +39,7 @@ def bethe(
     start: Any = None,
     damping: float = 0.3,
     tol: float = 1e-10,
-    max_sweeps: int = 1000,
+    max_sweeps: int = 500,
 ) -> LogZ:
     """log Z of a pairwise model in the Bethe approximation, exact without loops.
 
@@ -57,8 +57,9 @@ def bethe(
     damping : float, default 0.3
         Share of the old message in the new one, in [0, 1). Trees need none, and use none.
     tol : float, default 1e-10
-        Largest change of a message (a log-probability) that the last sweep, undamped, would make.
-    max_sweeps : int, default 1000
+        Largest change of a message, a log-probability, that the last sweep, undamped, would make;
+        relative for messages larger than 1.
+    max_sweeps : int, default 500
         Per start; a sweep sends every message twice, outwards and back.
 
     Returns
@@ -164,7 +165,7 @@ def _log_z(problem: Pairwise, beliefs: np.ndarray, messages: np.ndarray) -> floa
 def _sweep(
     start, neighbour, coupling, reverse, fields, interaction, order, messages, damping, scratch
 ):
-    """Every site sends its messages, in the given order; the largest undamped change.
+    """Every site sends its messages, in the given order; the largest undamped change (see tol).
 
     Messages have mean zero over the values, which mixing old and new keeps.
     """
@@ -190,7 +191,7 @@ def _sweep(
                 fresh[b] = top + math.log(total)
                 mean += fresh[b] / q
             for b in range(q):
-                old = messages[reverse[k], b]
-                residual = max(residual, abs(fresh[b] - mean - old))
-                messages[reverse[k], b] = damping * old + (1.0 - damping) * (fresh[b] - mean)
+                old, new = messages[reverse[k], b], fresh[b] - mean
+                residual = max(residual, abs(new - old) / max(1.0, abs(new)))
+                messages[reverse[k], b] = damping * old + (1.0 - damping) * new
     return residual

@@ -55,7 +55,7 @@ def exact_sum(model: Any, beta: float | None = None) -> LogZ:
         n_states = 2**model.n_hidden
     elif isinstance(model, Ising):
         value = pairwise.log_z(model, beta)
-        n_states = model.space.n_states
+        n_states = 2**model.space.size
     else:
         value = enumeration.log_z(model, beta)
         n_states = model.space.n_states

@@ -195,7 +195,7 @@ class Mbar:
             return np.exp(2.0 * (f[:, None] - u - mixture.log_d[a:b])).sum(axis=1)
 
         covariance = mixture.covariance(mixture.moments(columns))
-        return FreeEnergies(f - f0, covariance, 1.0 / sum(others.map(squares)))
+        return FreeEnergies(f - f0, covariance, 1.0 / np.sum(list(others.map(squares)), axis=0))
 
 
 def mbar(
@@ -347,7 +347,11 @@ def mbar_from_energies(
     rows = None if len(sampled) == table.n_states else sampled
     solution = solve(Table(table.u_kn, chunk_size, rows), n)
     mixture = Mixture(table, sampled, n, solution, groups)
-    f = mixture.normalise(table)
+    f = np.empty(table.n_states)
+    f[sampled] = solution.f
+    if rows is not None:
+        others = np.flatnonzero(counts == 0)
+        f[others] = mixture.normalise(Table(table.u_kn, chunk_size, others))
     mixture.f_0 = float(f[0])
     if rows is None and groups is None:
         moments = Moments(solution.gram / np.outer(n, n), solution.gram / n[:, None], None)

@@ -143,21 +143,23 @@ def population_annealing(
             log_w += step.reshape(n_populations, size)
             if "acceptance" in info:
                 acceptance.append(float(info["acceptance"].mean()))
-            uneven = np.flatnonzero(_ess(log_w) < below * size)
+            means, w = _scaled(log_w)
+            squares = (w**2).sum(axis=1)
+            # ESS = size^2 / squares; of an extinct population, which stays as it is, infinite.
+            uneven = np.flatnonzero(size < below * squares)
             if k < last and len(uneven):
                 offsets = _uniforms(seeds[1], population, k)
                 parents = np.arange(n_chains).reshape(n_populations, size)
                 for p in uneven:
-                    total = float(logsumexp(log_w[p]))
-                    parents[p] = p * size + systematic(np.exp(log_w[p] - total), offsets[p])
-                    log_z[p] += total - math.log(size)
-                    log_w[p] = 0.0
+                    parents[p] = p * size + systematic(w[p], offsets[p])
+                log_z[uneven] += means[uneven]
+                log_w[uneven] = 0.0
                 state = state._replace(x=state.x[parents.ravel()])
                 family = family[parents.ravel()]
                 resamplings[uneven] += 1
             tick()
     log_w += log_z[:, None]
-    values = check_log_weights(logsumexp(log_w, axis=1) - math.log(size), "populations'")
+    values = check_log_weights(_scaled(log_w)[0], "populations'")
     mean = log_mean(values)
     lower, lower_stderr = mean_log(values)
     share = np.bincount(family, np.exp(log_w - logsumexp(log_w)).ravel(), n_chains)
@@ -204,13 +206,13 @@ def _part(value: Any) -> float:
     return part
 
 
-def _ess(log_w: np.ndarray) -> np.ndarray:
-    """Effective sample size of each population; infinite for one that is extinct."""
-    top = log_w.max(axis=1, keepdims=True)
-    alive = np.isfinite(top[:, 0])
-    w = np.exp(log_w - np.where(np.isfinite(top), top, 0.0))
-    squares = (w**2).sum(axis=1)
-    return np.where(alive, w.sum(axis=1) ** 2 / np.where(alive, squares, 1.0), math.inf)
+def _scaled(log_w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log of the mean weight (population,), and weights in units of it; 0 where extinct."""
+    top = log_w.max(axis=1)
+    w = np.exp(log_w - np.where(np.isfinite(top), top, 0.0)[:, None])
+    mean = w.mean(axis=1)
+    with np.errstate(divide="ignore"):
+        return top + np.log(mean), w / np.where(mean > 0.0, mean, 1.0)[:, None]
 
 
 def _uniforms(seed: int, population: np.ndarray, level: int) -> np.ndarray:

@@ -51,7 +51,7 @@ def tap(
     start: Any = None,
     damping: float = 0.5,
     tol: float = 1e-10,
-    max_sweeps: int = 10_000,
+    max_sweeps: int = 2000,
 ) -> LogZ:
     """log Z of spins or bits by the Thouless-Anderson-Palmer expansion.
 
@@ -72,16 +72,18 @@ def tap(
         Share of the old mean in the new one, in [0, 1).
     tol : float, default 1e-10
         Largest change of a probability that the last sweep, undamped, would make.
-    max_sweeps : int, default 10,000
+    max_sweeps : int, default 2000
         Per start.
 
     Returns
     -------
     LogZ
-        With status "approximate", "lower bound" at order 1, or "not converged"; stderr infinite:
-        nothing is known about the error. diagnostics: order, plefka, terms (what each order adds,
+        With status "approximate", "lower bound" at order 1, or "not converged", which says it of
+        the iteration or, where plefka >= 1, of the series; stderr infinite: nothing is known about
+        the error. diagnostics: order, plefka, terms (what each order adds,
         entropy and fields with the first), magnetizations float64 (n_sites,) and marginals
-        (n_sites, 2), of RBMs (v, h); iterations, residual, converged, n_starts, cost, provenance.
+        (n_sites, 2), of RBMs (v, h); iterations, residual, converged (the iteration), n_starts,
+        cost, provenance.
 
     Raises
     ------
@@ -118,8 +120,8 @@ def tap(
 
     found = [run(p) for p in problem.starts(start)]
     best = max(found, key=rank)
-    status = APPROXIMATE if best.residual <= tol else NOT_CONVERGED
-    lower = None
+    # Neither the iteration nor the series may fail to converge.
+    status, lower = (APPROXIMATE if all(rank(best)[:2]) else NOT_CONVERGED), None
     if order == 1:  # a bound at any m
         best = max(found, key=lambda fixed: fixed.value)
         status, lower = LOWER_BOUND, best.value

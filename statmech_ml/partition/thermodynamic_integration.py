@@ -9,8 +9,9 @@ averages over the same samples:
     h (g_a + g_b) / 2 + h^2 (g'_a - g'_b) / 12 + O(h^5),    g' = <d2u/dlambda2> - var(du/dlambda)
 
 The error of discretisation is a fifteenth of what changes where two intervals are made one, added
-up without regard to signs. `stderr` is the root of the sum of squares of this and of the sampling
-error.
+up without regard to signs; all of that change where a fifteenth is more than the sampling error, as
+the rule has not come to its order then. `stderr` is the root of the sum of squares of this and of
+the sampling error.
 
 J. G. Kirkwood, J. Chem. Phys. 3, 300 (1935), doi:10.1063/1.1749657; A. Gelman and X.-L. Meng, Stat.
 Sci. 13, 163 (1998), doi:10.1214/ss/1028905934; the corrected rule: P. J. Davis and P. Rabinowitz,
@@ -33,7 +34,7 @@ from ._equilibrium import (
     settings,
 )
 from ._influence import stderr
-from .logz import CONSTANT, LogZ, judge
+from .logz import CONSTANT, MAX_DISCRETISATION, LogZ, judge
 from .path import Path
 
 # Step in lambda of the difference quotient for d2u/dlambda2; its error is of the order of the step.
@@ -126,12 +127,16 @@ def thermodynamic_integration(
 
     value, weights = _hermite(run.lams, mean, curvature)
     discretisation = _discretisation(run.lams, mean, curvature, value)
-    by_chain = np.stack([slope.mean(axis=2), bend.mean(axis=2)])  # (2, level, chain)
+    # What each chain adds to the means, (2, level, chain).
+    by_chain = np.stack([slope.mean(axis=2), bend.mean(axis=2)]) / run.n_chains
     sampling = float(stderr(np.einsum("wk,wkr->r", weights, by_chain)))
+    ratio = discretisation / sampling if sampling else math.inf
+    if ratio > MAX_DISCRETISATION:
+        discretisation *= 15.0
     evidence = {"ess": float(ess.min())}
     status = judge(
         **evidence,
-        discretisation=discretisation / sampling if sampling else math.inf,
+        discretisation=ratio,
         round_trips=sampled.diagnostics.get("round_trips", math.inf),
     )
     error = math.hypot(sampling, discretisation)

@@ -1,4 +1,4 @@
-"""Transition kernels that leave exp(-reduced_energy) invariant, one file each."""
+"""Transition kernels, one file each; all but ULA leave exp(-reduced_energy) invariant."""
 
 from .base import Sampler, State
 from .block_gibbs import BlockGibbs

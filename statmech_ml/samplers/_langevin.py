@@ -159,8 +159,9 @@ def moves_in_batches(
             proposed = x - eta * force + np.sqrt(2.0 * eta) * w
             inside = np.isfinite(proposed).all(axis=1)
             new_u, new_force = np.full(u.shape, np.nan), np.full(x.shape, np.nan)
-            new_u[inside] = model.reduced_energy(proposed[inside], beta[inside])
-            new_force[inside] = model.reduced_gradient(proposed[inside], beta[inside])
+            if inside.any():
+                new_u[inside] = model.reduced_energy(proposed[inside], beta[inside])
+                new_force[inside] = model.reduced_gradient(proposed[inside], beta[inside])
             forward, backward = proposed - x + eta * force, x - proposed + eta * new_force
             gain = u - new_u + ((forward**2 - backward**2) / (4.0 * eta)).sum(axis=1)
             takes = np.full(len(x), True)

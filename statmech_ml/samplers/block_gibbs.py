@@ -10,15 +10,14 @@ Matrix products may round differently for another batch or thread count, so bitw
 promised for a fixed batch and a fixed number of BLAS threads only.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .._jit import kernel
-from .._rng import HIDDEN, VISIBLE, normals, words
+from .._rng import HIDDEN, VISIBLE, normals
 from ..systems import EnergyModel, require
+from ._cpu.layers import draw, odds_of
 from .base import Info, Sampler, State, advanced
 
 
@@ -46,24 +45,14 @@ class BlockGibbs(Sampler):
         """Run sweeps at beta (chain,); returns the new state and nothing watched."""
         v = state.x.copy()
         h = np.empty((len(v), model.n_hidden), np.int8)
+        seed, scratch = np.uint64(state.seed), np.empty(64, np.uint32)
         for t in range(state.sweep, state.sweep + n_sweeps):
-            w = words(state.seed, state.chains, t, HIDDEN, 0, h.shape[1])
-            _bernoulli(model.hidden_logits(v, beta), w, h)
+            odds = odds_of(model.hidden_logits(v, beta))
+            draw(odds, seed, state.chains, t, HIDDEN, scratch, h)
             if hasattr(model, "visible_normal"):
                 mean, stddev = model.visible_normal(h, beta)
                 v = mean + stddev * normals(state.seed, state.chains, t, VISIBLE, 0, v.shape[1])
             else:
-                w = words(state.seed, state.chains, t, VISIBLE, 0, v.shape[1])
-                _bernoulli(model.visible_logits(h, beta), w, v)
+                odds = odds_of(model.visible_logits(h, beta))
+                draw(odds, seed, state.chains, t, VISIBLE, scratch, v)
         return advanced(state, v, n_sweeps), {}
-
-
-@kernel
-def _bernoulli(logits, words, out):
-    """out = 1 where a uniform from `words` is below sigmoid(logits); all (chain, unit)."""
-    for c in range(out.shape[0]):
-        for i in range(out.shape[1]):
-            u = (np.float64(words[c, i]) + 0.5) / 4294967296.0
-            # Beyond 700 the exponential overflows, and no 32-bit u tells the difference.
-            odds_against = math.exp(min(-logits[c, i], 700.0))
-            out[c, i] = 1 if u * (1.0 + odds_against) < 1.0 else 0

@@ -105,7 +105,7 @@ class ReplicaExchange(Sampler):
     def advance(
         self, model: Any, state: State, beta: np.ndarray, n_sweeps: int, device: str = "cpu"
     ) -> tuple[State, Info]:
-        """Run sweeps at beta (chain,), and swaps after each sweep whose number they divide.
+        """Run sweeps at beta (chain,); swap after every sweep that is a multiple of `swap_every`.
 
         Sweeps count from the beginning of the stream, so a run may be stopped anywhere.
         """

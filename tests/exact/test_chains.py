@@ -127,7 +127,7 @@ def draws_against(model, beta, source=None):
         is_value = np.eye(q)[(x.astype(int) - low) // step]
         seen_pairs = np.einsum("xbs,xbt->bst", is_value[:, i], is_value[:, j]) / n
         seen = np.concatenate([is_value.mean(axis=0).ravel(), seen_pairs.ravel()])
-        common = n * expected > 10
+        common = n * np.minimum(expected, 1 - expected) > 10  # fewer are no normal
         error = np.sqrt(expected * (1 - expected) / n)
         return (seen - expected)[common] / error[common]
 

@@ -28,7 +28,7 @@ from statmech_ml.partition import (
 from statmech_ml.partition._adaptive import equal_steps
 from statmech_ml.samplers import MALA, ULA, BlockGibbs, HeatBath, SwendsenWang
 from statmech_ml.samplers.base import Sampler, advanced
-from statmech_ml.spaces import Reals
+from statmech_ml.spaces import Bits, Reals
 from statmech_ml.systems import Model
 
 TORUS = Ising(lattices.square(4, 4))
@@ -47,6 +47,17 @@ def normal_machine():
     rng = np.random.default_rng(2)
     weights = 0.5 * rng.normal(size=(8, 5))
     return GaussianRBM(rng.normal(size=8), rng.normal(size=5), weights, sigma=0.9)
+
+
+def normal_draws(n, seed):
+    """Draws of that machine: the hidden units by their weights, then the visible ones."""
+    rng, rbm = np.random.default_rng(seed), normal_machine()
+    h = enumeration.states(Bits(5)).astype(float)
+    shift = h @ rbm.weights.T
+    weight = h @ rbm.hidden_bias + (rbm.visible_bias * shift + shift**2 / 2).sum(axis=1) / 0.81
+    weight = np.exp(weight - weight.max())
+    mean = rbm.visible_bias + shift[rng.choice(32, size=n, p=weight / weight.sum())]
+    return mean + 0.9 * rng.normal(size=mean.shape)
 
 
 @functools.cache
@@ -222,8 +233,9 @@ def test_sandwich(case, seed):
     """
     path, exact, _ = CASES[case]()
     start = None
-    if isinstance(path, Geometric):
-        start = well_draws(400, seed)
+    if isinstance(path.model.space, Reals):
+        draws = well_draws if isinstance(path, Geometric) else normal_draws
+        start = draws(400, seed)
     result = ais(path, n_levels=4, n_chains=400, rng=seed, direction="both", start=start)
     d = result.diagnostics
     assert result.lower - 4 * d["lower_stderr"] < exact < result.upper + 4 * d["upper_stderr"]
@@ -290,6 +302,23 @@ def gaussian_shift(sampler, direction="forward", levels=8):
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 def test_gaussian_shift(direction, seed, assert_unbiased):
     assert_unbiased(gaussian_shift(Perfect(), direction), seed)
+
+
+def test_sandwich_width_of_the_gaussian_shift(seed, assert_unbiased):
+    """upper - lower = mu^2 / K, halved by twice the levels."""
+    path = Geometric(Gaussian(0.0, 1.0), Gaussian(1.5, 1.0), sampler=Perfect())
+
+    def run(seed, scale):
+        n, z = 4000 * scale, []
+        for levels in (4, 8):
+            start = Gaussian(1.5, 1.0).draws(seed, np.arange(n, dtype=np.uint32))
+            result = ais(path, levels, n, rng=seed, direction="both", start=start)
+            d = result.diagnostics
+            error = math.hypot(d["lower_stderr"], d["upper_stderr"])
+            z.append((result.upper - result.lower - 1.5**2 / levels) / error)
+        return np.array(z)
+
+    assert_unbiased(run, seed)
 
 
 def test_gaussian_shift_without_moves_is_rejected(seed, assert_rejected):
@@ -438,6 +467,13 @@ def test_diagnostics():
     quiet = ais(Tempering(TORUS, BETA), 10, 60, rng=1, sweeps_per_level=2, keep_log_weights=False)
     assert not any("log_weights" in name for name in quiet.diagnostics)
     assert quiet.value == result.value
+
+
+def test_progress_is_shown_on_demand_and_silent_in_a_pipe(capsys):
+    path = Tempering(TORUS, BETA)
+    quiet = ais(path, 5, 10, rng=1)
+    assert capsys.readouterr() == ("", "")
+    assert ais(path, 5, 10, rng=1, progress=True).value == quiet.value
 
 
 def test_steps_are_tuned_in_a_pilot():

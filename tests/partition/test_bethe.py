@@ -240,6 +240,24 @@ def test_frustrated_and_cold_is_a_status():
     assert str(result).endswith("[bethe, not converged]")
 
 
+def test_a_cold_glass_without_field_does_not_hide_in_its_paramagnet():
+    """No magnetisation at all solves the equations, but the slightest tilt leaves that solution."""
+    rng = np.random.default_rng(11)
+    model = Ising(lattices.square(6, 6), coupling=rng.choice([-1.0, 1.0], size=72))
+    paramagnet = 36 * math.log(2.0) + 72 * math.log(math.cosh(2.0))
+    result = bethe(model, beta=2.0, max_sweeps=100)
+    assert abs(result.value - paramagnet) > 0.1
+    hot = bethe(model, beta=0.2)
+    assert hot.value == pytest.approx(36 * math.log(2.0) + 72 * math.log(math.cosh(0.2)), rel=1e-12)
+
+
+def test_very_cold_ferromagnets_converge():
+    """Messages of size 1e8 are not asked to stand still to 1e-10."""
+    result = bethe(Ising(lattices.square(4, 4)), beta=1e8)
+    assert result.status == "lower bound"
+    assert result.value == pytest.approx(32e8, rel=1e-12)
+
+
 def test_no_exception_at_any_temperature(seed):
     rng = np.random.default_rng(seed)
     for beta in (1e-9, 1.0, 1e3, 1e8):

@@ -241,6 +241,16 @@ def test_figure(comparison):
     figure.savefig(io.BytesIO(), format="png")
 
 
+def test_many_methods_look_different(path):
+    """Twelve methods at one place: each has its colour and marker, and its label a line."""
+    methods = {f"method {k}": (honest, {"n_levels": 10}) for k in range(12)}
+    figure = compare(path, methods, rng=1).figure()
+    styles = {(line.get_color(), line.get_marker()) for line in curves(figure)}
+    assert len(styles) == 12
+    offsets = [text.xyann for text in figure.axes[0].texts]
+    assert len(offsets) == len(set(offsets)) == 12
+
+
 def test_figure_without_an_exact_value(path):
     found = compare(path, [honest], rng=1, budgets=[{"n_levels": 10}, {"n_levels": 90}])
     (line,) = curves(found.figure("energy_evaluations"))

@@ -1,6 +1,8 @@
 """Population annealing: unbiased, with an error bar that populations of relatives deserve."""
 
 import math
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ PATH = Tempering(TORUS, 0.44)
 
 def machine(cls):
     rng = np.random.default_rng(1)
-    return cls(rng.normal(size=8), rng.normal(size=5), 0.5 * rng.normal(size=(8, 5)))
+    return cls(rng.normal(size=8), rng.normal(size=5), 0.6 * rng.normal(size=(8, 5)))
 
 
 def glass():
@@ -39,7 +41,8 @@ CASES = {
     "glass": lambda: (Tempering(glass(), 1.0), enumeration.log_z(glass(), 1.0), 20, 1.0),
     "never resampled": lambda: (PATH, kaufman.log_z(4, 4, 0.44), 60, 0.0),
     "RBM": lambda: (
-        Weights(machine(BernoulliRBM)), exact_sum(machine(BernoulliRBM)).value, 12, 0.9,
+        Weights(machine(BernoulliRBM), beta=2.0), exact_sum(machine(BernoulliRBM), 2.0).value, 10,
+        0.95,
     ),
     "RBM of normal units": lambda: (
         Weights(machine(GaussianRBM)), exact_sum(machine(GaussianRBM)).value, 12, 0.9,
@@ -102,26 +105,25 @@ class WeightsKept(Tempering):
 
 def test_mutants_are_rejected(seed, assert_rejected, monkeypatch):
     exact = kaufman.log_z(4, 4, 0.44)
-    assert_rejected(calibration(WeightsKept(TORUS, 0.44), exact, 25, 0.9, n_seeds=20), seed)
+    assert_rejected(calibration(WeightsKept(TORUS, 0.44), exact, 25, 0.9, n_seeds=8), seed)
 
     def by_rank(share, uniform):
         """The heaviest half doubles: selection that is not by weight."""
         return np.repeat(np.argsort(share)[len(share) // 2 :], 2)
 
-    monkeypatch.setattr("statmech_ml.partition.population_annealing.systematic", by_rank)
-    assert_rejected(calibration(PATH, exact, 25, 0.95, n_seeds=20), seed)
+    monkeypatch.setattr(sys.modules[population_annealing.__module__], "systematic", by_rank)
+    assert_rejected(calibration(PATH, exact, 25, 0.95, n_seeds=8), seed)
 
 
 def test_error_of_one_large_population_is_rejected(seed, assert_rejected):
     """Mutant: an error from all chains as if they were independent, sqrt(1 / N)."""
-    from dataclasses import replace
 
     def naive(path, n_levels, n_chains, **options):
         result = population_annealing(path, n_levels, n_chains, **options)
         return replace(result, stderr=1.0 / math.sqrt(n_chains))
 
-    path, exact, n_levels, below = CASES["lattice"]()
-    assert_rejected(calibration(path, exact, n_levels, below, run_one=naive), seed)
+    path, exact = Tempering(TORUS, 0.6), kaufman.log_z(4, 4, 0.6)
+    assert_rejected(calibration(path, exact, 5, 0.9, n_seeds=15, run_one=naive), seed)
 
 
 def test_systematic_resampling_copies_in_proportion(seed):

@@ -223,6 +223,14 @@ def test_not_converged_is_a_status(seed):
     assert str(result).endswith("[tap order 3, not converged]")
 
 
+def test_where_the_series_means_nothing_it_says_so():
+    """A paramagnet far below its transition: the iteration stands still, the series diverges."""
+    model = Ising(lattices.triangular(4, 4), coupling=-1.0)
+    for beta in (1.0, 3.0):
+        assert tap(model, beta, order=2).status == "not converged"
+    assert tap(model, 0.1, order=2).status == "approximate"
+
+
 def test_paths_give_their_target():
     assert tap(Weights(rbm(1.0), beta=0.4)).value == tap(rbm(1.0), 0.4).value
 

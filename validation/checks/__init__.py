@@ -12,6 +12,7 @@ from . import (
     exact_lattices,
     exact_models,
     exchange,
+    large_glass,
     partition,
     rbm,
     samplers,
@@ -32,6 +33,7 @@ ROOMS = (
     partition,
     approximations,
     calibration,
+    large_glass,
     datasets,
     wrong_physics,
 )

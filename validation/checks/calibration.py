@@ -115,7 +115,7 @@ class WrongSign(Tempering):
 
     def reduced_energies(self, x: np.ndarray, lams: Any) -> np.ndarray:
         """The same at many lambdas."""
-        return self.factor * super().reduced_energies(x, lams)
+        return np.stack([self.reduced_energy(x, lam) for lam in lams])
 
     def slope(self, x: np.ndarray, lam: Any) -> np.ndarray:
         """Its derivative."""
@@ -161,7 +161,7 @@ class Wrong:
         path: Path = self.path(right.model, right.beta, right.sampler)
         run = partial(estimator, target, path=path, **self.settings)
         runs = _collected(run, RUNS_WRONG * scale, seed)
-        return _judged(target, runs, estimator.unbiased)[0]
+        return _judged(target, runs, unbiased=False)[0]
 
 
 _SIGN = Wrong("sign of the log-weights", WrongSign)
@@ -239,14 +239,24 @@ def _every_estimator(seed: int, scale: int, *, factor: float = 1.0, shift: bool 
     return found + calibration("all estimators", np.concatenate(every_z))
 
 
-_WRONG_PATHS = (_SIGN, _TWICE, _REVERSED)
+_WRONG_WEIGHTS = (_SIGN, _TWICE)
+_WRONG_PATHS = (*_WRONG_WEIGHTS, _REVERSED)
+_NO_LADDER = (replace(_SIGN, target="RBM 16x8, tempered"),)
+_MEAN_OF_LOG = ("mean of log w for log of mean w", mean_of_log)
+_PAIRS = ("pair errors summed as independent", independent_pairs)
 
 _MISTAKES: dict[str, tuple[tuple[Wrong, ...], tuple[tuple[str, Mistake], ...]]] = {
-    "importance sampling": (
-        (replace(_SIGN, target="RBM 16x8, tempered"),),
-        (("mean of log w for log of mean w", mean_of_log),),
-    ),
-    "ais": (_WRONG_PATHS, (("mean of log w for log of mean w", mean_of_log),)),
+    "importance sampling": (_NO_LADDER, (_MEAN_OF_LOG,)),
+    "ais": (_WRONG_PATHS, (_MEAN_OF_LOG,)),
+    "ais, adaptive ladder": ((_SIGN,), (_MEAN_OF_LOG,)),
+    "ais, reverse": (_WRONG_WEIGHTS, ()),
+    "population annealing": (_WRONG_PATHS, (_MEAN_OF_LOG,)),
+    "jarzynski": ((), (_MEAN_OF_LOG,)),
+    "crooks": (_NO_LADDER, (_MEAN_OF_LOG,)),
+    "thermodynamic integration": (_WRONG_WEIGHTS, ()),
+    "bar": (_WRONG_WEIGHTS, (_PAIRS,)),
+    "mbar": (_WRONG_PATHS, ()),
+    "mbar, exchange": ((_TWICE,), ()),
 }
 
 CHECKS = (

@@ -7,7 +7,7 @@ from functools import cache, partial
 import numpy as np
 
 from statmech_ml import lattices
-from statmech_ml.exact import enumeration, kaufman, pairwise, transfer_matrix
+from statmech_ml.exact import enumeration, kaufman, pairwise, planar, torus, transfer_matrix
 from statmech_ml.models import Ising
 from statmech_ml.spaces import Spins
 from statmech_ml.statistics import mean
@@ -115,7 +115,76 @@ def _pairs(seed: int, scale: int, *, slip: float = 1.0, lose_field: bool = False
     return found
 
 
+# --- planar lattices and the torus ----------------------------------------------------------------
+
+
+def glass(size: Size, boundary: Boundary, slip: float = 1.0) -> Ising:
+    """Couplings +1 and -1 at random; `slip` multiplies the last one."""
+    lattice = lattices.square(*size, boundary)
+    signs = np.random.default_rng([4142, *size]).choice([-1.0, 1.0], lattice.n_bonds)
+    signs[-1] *= slip
+    return Ising(lattice, coupling=signs)
+
+
+def _planar(seed: int, scale: int, *, slip: float = 1.0, beta_of: float = 1.0) -> list[Measurement]:
+    """Open and cylindrical glasses, from all states and from the transfer matrix."""
+    found = []
+    for size in ((4, 4), (5, 5)):
+        for kind, make in (("normal", partial(disordered, with_field=False)), ("+-J", glass)):
+            for beta in (0.3, 1.0, 2.5):
+                exact = float(pairwise.log_z(make(size, "open"), beta))
+                value = planar.log_z(make(size, "open", slip=slip), beta_of * beta)
+                name = f"log Z, {size[0]} x {size[1]} open, {kind}, beta = {beta}"
+                found.append(identity(name, value, exact, 1e-10))
+    cases: list[tuple[Size, Boundary, float]] = [
+        ((40, 6), "open", 1.0),
+        ((12, 12), "open", 0.7),
+        ((8, 20), ("periodic", "open"), 1.0),
+    ]
+    for size, boundary, beta in cases:
+        exact = float(transfer_matrix.log_z(glass(size, boundary), beta))
+        value = planar.log_z(glass(size, boundary, slip=slip), beta_of * beta)
+        name = f"log Z, {size[0]} x {size[1]} {boundary}, +-J, beta = {beta}"
+        found.append(identity(name, value, exact, 1e-10))
+    return found
+
+
+def _torus(seed: int, scale: int, *, slip: float = 1.0, boundary: str = "periodic") -> list:
+    """The four sectors of the torus: Kaufman without disorder, the transfer matrix with it."""
+    found = []
+    for size in ((16, 16), (12, 20), (7, 9)):
+        for T in (1.0, 2.269185314213, 5.0):
+            model = Ising(lattices.square(*size, boundary), coupling=slip)
+            name = f"log Z, {size[0]} x {size[1]}, T = {T:.4g} (Kaufman)"
+            exact = float(kaufman.log_z(*size, 1.0 / T))
+            found.append(identity(name, torus.log_z(model, 1.0 / T), exact, 1e-8))
+    for size in ((4, 4), (3, 5), (6, 8)):
+        for beta in (0.4, 1.0):
+            exact = float(transfer_matrix.log_z(glass(size, "periodic"), beta))
+            value = torus.log_z(glass(size, boundary, slip), beta)
+            name = f"log Z, {size[0]} x {size[1]}, +-J, beta = {beta}"
+            found.append(identity(name, value, exact, 1e-10))
+    return found
+
+
 CHECKS = (
+    Check(
+        "exact.planar",
+        "Open and cylindrical lattices with any couplings: Pfaffians equal enumeration and the "
+        "transfer matrix (Kasteleyn 1963).",
+        _planar,
+        (
+            Mutant("one coupling 0.1% too large", partial(_planar, slip=1.001)),
+            Mutant("beta 0.1% too large", partial(_planar, beta_of=1.001)),
+        ),
+    ),
+    Check(
+        "exact.torus",
+        "On the torus four Pfaffians with their signs: Kaufman's log Z at T = 1, T_c and 5, and "
+        "the transfer matrix for glasses.",
+        _torus,
+        (Mutant("one coupling 0.1% too large", partial(_torus, slip=1.001)),),
+    ),
     Check(
         "exact.transfer-matrix",
         "Strips and tori row by row: log Z, <E> and var E equal the sum over all states under "

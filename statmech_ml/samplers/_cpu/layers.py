@@ -17,6 +17,16 @@ from ..._rng import fill_words
 _BUFFER = 64  # words drawn at a time: one group of the generator
 _HUGE, _TINY = 1e150, 1e-150
 _LANES = 8  # units whose factors are multiplied before the product is looked at
+# Log-odds are cut here: no random word and no double can tell the rest from certainty.
+_CERTAIN = 50.0
+LARGEST_STEP = 1.0
+"""Largest change of log-odds, up or down, that `climb` takes without losing digits."""
+
+
+def odds_of(logits: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """exp(logits), cut where the unit is certain."""
+    cut = np.clip(logits, -_CERTAIN, _CERTAIN, out=out)
+    return np.asarray(np.exp(cut, out=cut))
 
 
 @kernel
@@ -41,7 +51,7 @@ def climb(odds, growth, log_w):
         log(1 + next odds) - log(1 + odds) = log(1 + p growth),    p = odds / (1 + odds),
 
     and a sum of logarithms is the logarithm of a product, taken when the product leaves the range
-    of doubles: growth must stay between exp(-30) - 1 and exp(30) - 1.
+    of doubles. Growth must lie between exp(-LARGEST_STEP) - 1 and exp(LARGEST_STEP) - 1.
     """
     n = odds.shape[1]
     factors = np.empty(n)
