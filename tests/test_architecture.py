@@ -19,12 +19,26 @@ HEAVY = {"torch", "matplotlib", "arviz", "zarr", "emcee", "xarray", "pandas"}
 PUBLIC_NAMES = {
     "statmech_ml": ["errors", "exact", "lattices", "models", "partition", "sample", "samplers"],
     "statmech_ml.lattices": ["chain", "square", "cubic", "triangular", "honeycomb", "from_edges"],
-    "statmech_ml.models": ["Ising", "BernoulliRBM", "DoubleWell"],
-    "statmech_ml.samplers": [
-        "HeatBath", "Metropolis", "Wolff", "SwendsenWang", "BlockGibbs", "MALA",
+    "statmech_ml.models": [
+        "Ising", "Potts", "BernoulliRBM", "GaussianRBM", "DoubleWell", "Quartic", "Gaussian",
+        "GaussianMixture", "GaussianShells", "HarmonicTrap", "DraggedTrap", "LogDensity",
     ],
-    "statmech_ml.exact": ["kaufman", "onsager", "enumeration", "ring", "rbm", "quadrature"],
-    "statmech_ml.partition": ["Tempering", "Geometric", "Weights", "exact_sum", "ais"],
+    "statmech_ml.samplers": [
+        "HeatBath", "Metropolis", "Wolff", "SwendsenWang", "BlockGibbs", "MALA", "ULA",
+        "ReplicaExchange",
+    ],
+    "statmech_ml.chains": ["tune_ladder", "round_trips", "swap_rates"],
+    "statmech_ml.exact": [
+        "kaufman", "onsager", "enumeration", "ring", "rbm", "quadrature", "pairwise", "planar",
+        "torus", "transfer_matrix", "tree", "chains", "gaussian", "gaussian_rbm",
+    ],
+    "statmech_ml.partition": [
+        "Tempering", "Geometric", "Weights", "Switching", "LogZ", "exact_sum",
+        "importance_sampling", "ais", "population_annealing", "thermodynamic_integration",
+        "jarzynski", "jarzynski_from_work", "crooks", "bar", "bar_from_work", "mbar",
+        "mbar_from_energies", "multiple_histogram", "wang_landau", "mean_field", "tap", "bethe",
+        "compare",
+    ],
     "statmech_ml.statistics": ["Estimate"],
     "statmech_ml.errors": [
         "StatmechError", "InvalidInput", "MissingCapability", "ShortChain", "StoreError",

@@ -109,7 +109,7 @@ def _numbered(labels: np.ndarray) -> tuple[np.ndarray, int]:
         names, number = np.unique(labels, return_inverse=True)
         return number, len(names)
     # Small whole numbers are counted: no sorting, and little memory for millions of them.
-    shifted = labels.astype(np.int32 if labels.size < 10**8 else np.int64) - low
+    shifted = (labels.astype(np.int64) - low).astype(np.int32 if labels.size < 10**8 else np.int64)
     present = np.bincount(shifted) > 0
     number = np.cumsum(present) - 1
     return number.astype(shifted.dtype)[shifted], int(present.sum())

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit, log_expit, logsumexp
+from scipy.special import expit, log_expit
 
 from ..errors import InvalidInput, StatmechError
 from ._equilibrium import (
@@ -247,8 +247,7 @@ def _solve(w_f: np.ndarray, w_r: np.ndarray, where: str) -> _Pair:
 
     def excess(difference: float) -> float:
         """log of the left side less log of the right side, which rises with the difference."""
-        left = logsumexp(log_expit(difference - m - w_f))
-        return float(left - logsumexp(log_expit(m - w_r - difference)))
+        return _log_sum(difference - m - w_f) - _log_sum(m - w_r - difference)
 
     finite = np.concatenate([w_f[np.isfinite(w_f)], -w_r[np.isfinite(w_r)]])
     low, high, step = float(finite.min()), float(finite.max()), 1.0 + abs(m)
@@ -271,6 +270,13 @@ def _solve(w_f: np.ndarray, w_r: np.ndarray, where: str) -> _Pair:
         difference, scale * (p_f.mean() - p_f), scale * (p_r - p_r.mean()), spread,
         product / math.sqrt(squares[0] * squares[1]), constant,
     )  # fmt: skip
+
+
+def _log_sum(t: np.ndarray) -> float:
+    """log of the sum of 1 / (1 + e^-t)."""
+    terms = log_expit(t)
+    top = float(terms.max())
+    return top + math.log(float(np.exp(terms - top).sum()))
 
 
 def _stderr_of_mean(works: np.ndarray) -> float:

@@ -67,8 +67,8 @@ def reweighted(beta_of=lambda beta: beta, shrink=1.0):
     def run(seed, scale):
         rng = np.random.default_rng(seed)
         found = []
-        for _ in range(25 * scale):
-            energies, moments = independent(rng, [0.3, 0.5], 30, 40)
+        for _ in range(12 * scale):
+            energies, moments = independent(rng, [0.3, 0.5], 30, 30)
             data = multiple_histogram(
                 energies,
                 [beta_of(0.3), beta_of(0.5)],

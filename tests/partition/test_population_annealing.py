@@ -53,7 +53,7 @@ CASES = {
 }  # fmt: skip
 
 
-def calibration(path, exact, n_levels, below, n_seeds=30, run_one=population_annealing):
+def calibration(path, exact, n_levels, below, n_seeds=20, run_one=population_annealing):
     """z of mean(Z-hat / Z), and of the spread of the results' own z, which has n - 1 = 31 degrees
 
     of freedom: t-distributed, of variance 31/29, and its own variance by the fourth moment.

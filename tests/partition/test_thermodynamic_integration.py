@@ -133,7 +133,8 @@ def test_coarse_ladder_is_said():
 def test_wide_reference_is_said():
     """A reference that reaches far into a steep wall: the slope there is huge."""
     r = ti(Geometric(Gaussian(stddev=3.0, dim=2), Gaussian(stddev=0.05, dim=2)), 8, rng=1)
-    assert r.status == "coarse ladder"
+    assert not r.ok
+    assert r.stderr > 1
 
 
 def test_infinite_slope():

@@ -91,7 +91,7 @@ class TooHot(Relaxing):
         return moved._replace(x=centre + 1.1 * (moved.x - centre)), info
 
 
-def calibration(estimate, path, exact, n_seeds=40, **options):
+def calibration(estimate, path, exact, n_seeds=25, **options):
     def run(seed, scale):
         rng = np.random.default_rng(seed)
         results = [estimate(path, rng=rng, **options) for _ in range(n_seeds * scale)]
@@ -121,7 +121,7 @@ def test_dissipated_work(seed, assert_unbiased):
     def run(seed, scale):
         rng = np.random.default_rng(seed)
         z = []
-        for _ in range(60 * scale):
+        for _ in range(40 * scale):
             d = jarzynski(path, 8, 800, rng=rng).diagnostics
             z.append((d["dissipated_work"] - expected) / d["dissipated_work_stderr"])
         n = len(z)
@@ -160,7 +160,7 @@ def starts(rng, n):
     return DISTANCE + rng.normal(scale=STIFFNESS**-0.5, size=(n, 1))
 
 
-def both_ways(path, exact, start=None, n_seeds=40, n_chains=400, n_levels=5):
+def both_ways(path, exact, start=None, n_seeds=25, n_chains=400, n_levels=5):
     """z-scores of the estimate, of their spread, and of the slope."""
 
     def run(seed, scale):
@@ -206,7 +206,7 @@ def rbm():
 )
 def test_crooks_of_discrete_states(path, exact, seed, assert_unbiased):
     """By samplers that are not exact relaxations, with works that take few values."""
-    assert_unbiased(both_ways(path, exact, n_seeds=25), seed)
+    assert_unbiased(both_ways(path, exact, n_seeds=16), seed)
 
 
 class Ahead(Relaxing):
