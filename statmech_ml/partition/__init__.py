@@ -1,5 +1,6 @@
 """Partition functions: log Z by one Path, one LogZ, one estimator a file."""
 
+from ._mbar_result import Mbar
 from .ais import ais, ais_from_log_weights
 from .bar import bar, bar_from_work
 from .bethe import bethe
@@ -9,7 +10,7 @@ from .energies import AffineEnergies, TemperedEnergies
 from .exact_sum import exact_sum
 from .importance import importance_sampling
 from .logz import LogZ
-from .mbar import Mbar, mbar, mbar_from_energies
+from .mbar import mbar, mbar_from_energies
 from .mean_field import mean_field
 from .multiple_histogram import MultipleHistogram, multiple_histogram
 from .path import Geometric, Path, Switching, Tempering, Weights

@@ -19,7 +19,10 @@ _COSTS = {"sweeps": "sweeps", "energy_evaluations": "energies", "seconds": "seco
 
 
 def draw(comparison: Any) -> Table:
-    """The table: estimates, errors stated and true, status, mean cost of a run."""
+    """The table: estimates, errors stated and true, status, mean cost of a run.
+
+    Settings that all rows of a method share stand below it, once.
+    """
     repeated = comparison.n_repeats > 1
     exact = comparison.exact
     title = f"log Z of {comparison.path}"
@@ -38,7 +41,8 @@ def draw(comparison: Any) -> Table:
     for header in _COSTS.values():
         table.add_column(header, justify="right", no_wrap=True)
     for row in comparison.rows:
-        cells = [row.method, settings(row.settings), *_estimate(row)]
+        varied = {k: v for k, v in row.settings.items() if k in _varied(comparison, row.method)}
+        cells = [row.method, settings(varied), *_estimate(row)]
         if exact is not None:
             cells += [_deviation(row, exact, repeated), _z(row, repeated)]
         cells.append("; ".join([row.status, *dict.fromkeys(row.errors)]))
@@ -66,12 +70,28 @@ def settings(given: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={shown(value)}" for name, value in given.items())
 
 
+def _varied(comparison: Any, method: str) -> set[str]:
+    """Names of the settings that tell the rows of a method from one another."""
+    rows = [row.settings for row in comparison.rows if row.method == method]
+    names = {name for given in rows for name in given}
+    return {name for name in names if len({repr(given.get(name)) for given in rows}) > 1}
+
+
 def _caption(comparison: Any) -> Text:
+    fixed = {}
+    for row in comparison.rows:
+        varied = _varied(comparison, row.method)
+        fixed[row.method] = settings({k: v for k, v in row.settings.items() if k not in varied})
+    lines = [f"{method}: {given}" for method, given in fixed.items() if given]
+    return Text("\n".join([*lines, _run(comparison)]), "dim")
+
+
+def _run(comparison: Any) -> str:
     parts = [] if comparison.exact is None else [f"exact {comparison.exact:.12g}"]
     if comparison.n_repeats > 1:
         parts.append(f"{comparison.n_repeats} runs a row, cost of one")
     parts.append(f"seed {comparison.seed}")
-    return Text(", ".join(parts), "dim")
+    return ", ".join(parts)
 
 
 def _estimate(row: Any) -> list[str]:

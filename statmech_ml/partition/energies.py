@@ -24,9 +24,9 @@ class TemperedEnergies:
 
     Raises InvalidInput for other shapes and for betas that are not finite.
 
-    >>> TemperedEnergies([0.0, 0.5], [-4.0, 0.0, 4.0])[:, 0:2]
-    array([[ 0.,  0.],
-           [-2.,  0.]])
+    >>> TemperedEnergies([0.5, 1.0], [-4.0, 8.0, 4.0])[:, 0:2]
+    array([[-2.,  4.],
+           [-4.,  8.]])
     """
 
     def __init__(self, betas: Any, energies: Any) -> None:

@@ -17,7 +17,6 @@ doi:10.1007/s10822-015-9840-9.
 """
 
 import math
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from ._arguments import check_count
 from ._equilibrium import DEFAULT_BURN_IN, DEFAULT_CHAINS, DEFAULT_DRAWS, correlation, settings
 from ._influence import Clusters
 from ._mbar_mixture import Mixture, Moments
+from ._mbar_result import Mbar, real_numbers
 from ._mbar_solver import Table, check_energies, solve
 from .energies import AffineEnergies
 from .logz import CONSTANT, LogZ, judge
@@ -36,166 +36,6 @@ from .path import Path
 
 # An overlap this near to 1 is that of states that are the same, up to rounding.
 _EQUAL = 1e-12
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """Averages in one state, from samples of all.
-
-    Attributes
-    ----------
-    value, stderr : float (m,)
-        Averages and their standard errors; numbers where one observable was given.
-    covariance : float (m, m)
-    variance : float (m, m)
-        Covariance of the observables themselves in that state.
-    ess : float
-        Effective number of samples, 1 / sum_n W_n^2, were they independent.
-    """
-
-    value: Any
-    stderr: Any
-    covariance: np.ndarray
-    variance: np.ndarray
-    ess: float
-
-
-@dataclass(frozen=True)
-class FreeEnergies:
-    """f of some states, relative to that of the first state of the table.
-
-    Attributes
-    ----------
-    f : float (l,)
-    covariance : float (l, l)
-    ess : float (l,)
-        Effective number of samples, 1 / sum_n W_n^2, were they independent.
-    """
-
-    f: np.ndarray
-    covariance: np.ndarray
-    ess: np.ndarray
-
-
-@dataclass(frozen=True)
-class Mbar:
-    """The solution of the MBAR equations.
-
-    Attributes
-    ----------
-    f_k : float (K,)
-        Reduced free energies -log Z_k, relative to f_k[0] = 0.
-    covariance : float (K, K)
-        Of f_k; ``f_k[i] - f_k[j]`` has variance c_ii + c_jj - 2 c_ij.
-    n_k : int (K,)
-        Samples from each state.
-    n_effective : float (K,)
-        Effective number of samples in each state, 1 / sum_n W_nk^2.
-    overlap_matrix : float (K, K)
-        O_ij = sum_n W_ni N_j W_nj: the part of state i that samples of state j stand for. Rows sum
-        to 1.
-    overlap : float
-        The weakest link: states i and j overlap by sum_n W_ni W_nj / sqrt(sum_n W_ni^2 sum_n
-        W_nj^2), and this is the least overlap that must be crossed to reach every state. 1 where
-        all states are one; where little overlaps, what O_ij would be between two states of equally
-        many samples.
-    passes : int
-        How often all samples were visited to solve the equations.
-    """
-
-    f_k: np.ndarray
-    covariance: np.ndarray
-    n_k: np.ndarray
-    n_effective: np.ndarray
-    overlap_matrix: np.ndarray
-    overlap: float
-    passes: int
-    _mixture: Mixture = field(repr=False, compare=False)
-
-    @property
-    def stderr(self) -> np.ndarray:
-        """Standard errors (K,) of f_k - f_k[0]."""
-        return np.sqrt(np.diag(self.covariance))
-
-    def difference(self, i: int, j: int) -> tuple[float, float]:
-        """f_k[j] - f_k[i] and its standard error."""
-        c = self.covariance
-        variance = max(0.0, float(c[i, i] + c[j, j] - 2.0 * c[i, j]))
-        return float(self.f_k[j] - self.f_k[i]), math.sqrt(variance)
-
-    def expectation(self, a_n: Any, u_n: Any) -> Expectation:
-        """Averages of observables in a state, whether it was sampled or not.
-
-        Parameters
-        ----------
-        a_n : float (N,) or (m, N)
-            One or several observables of each sample.
-        u_n : float (N,), or int
-            Reduced energies of the samples in the state; +inf where it forbids them. A whole number
-            is a state of the table.
-
-        Raises InvalidInput for other shapes and for values that are not finite.
-        """
-        given = self._mixture.table
-        observables = _numbers("a_n", a_n)
-        several = np.atleast_2d(observables)
-        if several.ndim != 2 or several.shape[1] != given.n_samples:
-            raise InvalidInput(
-                f"a_n has shape {observables.shape}; one value is needed for each of the "
-                f"{given.n_samples} samples, (N,) or (m, N)."
-            )
-        if not np.isfinite(several).all():
-            raise InvalidInput("a_n holds NaN or infinity, so its average does not exist.")
-        if isinstance(u_n, int | np.integer) and not isinstance(u_n, bool):
-            if not 0 <= u_n < given.n_states:
-                raise InvalidInput(f"State {u_n} does not exist; there are {given.n_states}.")
-            row = int(u_n)
-            u = np.concatenate(list(given.map(lambda a, b, chunk: chunk[row])))
-        else:
-            u = _numbers("u_n", u_n)
-        f = self._mixture.normalise(_as_table(u[None], given))
-        w = np.exp(f[0] - u - self._mixture.log_d)
-        value = several @ w
-
-        def columns(a: int, b: int, _: np.ndarray) -> np.ndarray:
-            return w[a:b] * (several[:, a:b] - value[:, None])
-
-        covariance = self._mixture.covariance(self._mixture.moments(columns))
-        centred = several - value[:, None]
-        variance = (w * centred) @ centred.T
-        stderr = np.sqrt(np.diag(covariance))
-        one = observables.ndim == 1
-        return Expectation(
-            float(value[0]) if one else value,
-            float(stderr[0]) if one else stderr,
-            covariance,
-            variance,
-            1.0 / float((w**2).sum()),
-        )
-
-    def free_energies(self, u_ln: Any) -> FreeEnergies:
-        """Free energies of other states, relative to the first state of the table.
-
-        Parameters
-        ----------
-        u_ln : float (l, N), or anything sliced like u_kn
-            Reduced energies of the samples in l states, such as ``TemperedEnergies``.
-
-        Raises InvalidInput for other shapes, NaN, -inf, and states that forbid every sample.
-        """
-        mixture = self._mixture
-        others = _as_table(u_ln, mixture.table)
-        f, f0 = mixture.normalise(others), mixture.f_0
-
-        def columns(a: int, b: int, u: np.ndarray) -> np.ndarray:
-            first = np.exp(f0 - u[0] - mixture.log_d[a:b])
-            return np.exp(f[:, None] - others.chunk(a, b) - mixture.log_d[a:b]) - first
-
-        def squares(a: int, b: int, u: np.ndarray) -> np.ndarray:
-            return np.exp(2.0 * (f[:, None] - u - mixture.log_d[a:b])).sum(axis=1)
-
-        covariance = mixture.covariance(mixture.moments(columns))
-        return FreeEnergies(f - f0, covariance, 1.0 / np.sum(list(others.map(squares)), axis=0))
 
 
 def mbar(
@@ -383,13 +223,13 @@ def _weakest_link(similar: np.ndarray) -> float:
 
 
 def _checked(u_kn: Any, n_k: Any, chunk_size: int | None) -> tuple[Table, np.ndarray]:
-    u_kn = u_kn if hasattr(u_kn, "shape") else _numbers("u_kn", u_kn)
+    u_kn = u_kn if hasattr(u_kn, "shape") else real_numbers("u_kn", u_kn)
     if len(u_kn.shape) != 2 or not all(u_kn.shape):
         raise InvalidInput(
             f"u_kn has shape {tuple(u_kn.shape)}; it must be (K, N), the energy of every sample in "
             "every state."
         )
-    counts = _numbers("n_k", n_k)
+    counts = real_numbers("n_k", n_k)
     if counts.shape != (u_kn.shape[0],):
         raise InvalidInput(
             f"n_k has shape {counts.shape}, but u_kn has {u_kn.shape[0]} states (rows)."
@@ -402,23 +242,3 @@ def _checked(u_kn: Any, n_k: Any, chunk_size: int | None) -> tuple[Table, np.nda
     if chunk_size is not None:
         check_count("chunk_size", chunk_size, 1)
     return Table(u_kn, chunk_size), counts.astype(np.int64)
-
-
-def _as_table(u_ln: Any, given: Table) -> Table:
-    u_ln = u_ln if hasattr(u_ln, "shape") else _numbers("u_ln", u_ln)
-    if len(u_ln.shape) != 2 or not u_ln.shape[0] or u_ln.shape[1] != given.n_samples:
-        raise InvalidInput(
-            f"The reduced energies have shape {tuple(u_ln.shape)}; each state needs one for each "
-            f"of the {given.n_samples} samples."
-        )
-    return Table(u_ln, None)
-
-
-def _numbers(name: str, given: Any) -> np.ndarray:
-    try:
-        array = np.asarray(given)
-        if array.dtype.kind in "biuf":
-            return array.astype(np.float64)
-    except (TypeError, ValueError):
-        pass
-    raise InvalidInput(f"{name}={given!r} is not an array of real numbers.")
