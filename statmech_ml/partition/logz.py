@@ -100,7 +100,9 @@ class LogZ:
             number = with_error(self.value, self.stderr)
         notes = [self.method]
         if "ess" in self.diagnostics:
-            notes.append(f"ess {self.diagnostics['ess']:.0f}/{self.diagnostics['n_chains']}")
+            # Equilibrium runs take many draws from each chain, annealed ones a single weight.
+            total = self.diagnostics["n_chains"] * self.diagnostics.get("n_draws", 1)
+            notes.append(f"ess {self.diagnostics['ess']:.0f}/{total}")
         if "n_states" in self.diagnostics:
             notes.append(f"{self.diagnostics['n_states']} states")
         if self.status not in (OK, self.method):

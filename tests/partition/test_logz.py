@@ -40,6 +40,13 @@ def test_an_error_that_is_not_known_is_shown():
     assert str(result) == "log_z = 9.5(inf) [ais, low ess]"
 
 
+def test_effective_draws_are_counted_among_all_draws():
+    counts = {"ess": 500.0, "n_chains": 32}
+    assert "ess 500/32," in str(LogZ(9.5, 0.1, method="x", status="s", diagnostics=counts))
+    counts["n_draws"] = 200
+    assert "ess 500/6400," in str(LogZ(9.5, 0.1, method="x", status="s", diagnostics=counts))
+
+
 @pytest.mark.parametrize(
     ("evidence", "status"),
     [
@@ -51,6 +58,10 @@ def test_an_error_that_is_not_known_is_shown():
         ({"overlap": math.nan}, "low overlap"),
         ({"disagreement": -4.1}, "forward and reverse disagree"),
         ({"disagreement": math.nan}, "forward and reverse disagree"),
+        ({"discretisation": 1.1}, "coarse ladder"),
+        ({"discretisation": math.nan}, "coarse ladder"),
+        ({"round_trips": 9}, "few round trips"),
+        ({"round_trips": math.nan}, "few round trips"),
     ],
 )
 def test_verdicts(evidence, status):
