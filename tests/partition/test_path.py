@@ -299,6 +299,7 @@ class Rough(NamedTuple):
         (lambda: Geometric(Gaussian(dim=2), DoubleWell(dim=3)), InvalidInput, "one space"),
         (lambda: Geometric(Gaussian(), TORUS), InvalidInput, "one space"),
         (lambda: Geometric(DoubleWell(), DoubleWell()), InvalidInput, "exact log_z"),
+        (lambda: Geometric(HarmonicTrap((1.0, 4.0)), DoubleWell()), InvalidInput, "one law"),
         (lambda: Geometric(Gaussian(), Python()), InvalidInput, "no space, energy"),
         (lambda: Geometric(Gaussian(), DoubleWell(), beta=0.0), InvalidInput, "beta > 0"),
         (lambda: Geometric(Gaussian(), DoubleWell(), beta=-1.0), InvalidInput, ">= 0"),

@@ -76,6 +76,14 @@ class Geometric(Path):
                 f"{reference!r} cannot be a reference: it has no exact log_z() and draws(). Use "
                 "models.Gaussian, or give the class of your reference these two methods."
             )
+        try:
+            self._log_z_reference = float(reference.log_z())
+        except TypeError as error:
+            raise InvalidInput(
+                f"{reference!r} cannot be a reference: its log Z depends on where its protocol "
+                "stands, and a reference is one law. Use Switching(model) along the protocol, or "
+                "models.Gaussian as the reference."
+            ) from error
         if not isinstance(model, EnergyModel):
             raise InvalidInput(
                 f"The model {model!r} has no space, energy(x) and reduced_energy(x, beta). Give a "
@@ -92,7 +100,7 @@ class Geometric(Path):
     @property
     def log_z_reference(self) -> float:
         """log Z of the reference."""
-        return float(self.reference.log_z())
+        return self._log_z_reference
 
     def sample_reference(self, seed: int, chains: np.ndarray) -> np.ndarray:
         """Draws of the reference (chain, size)."""
