@@ -18,17 +18,18 @@ from scipy.special import logsumexp
 
 from ..errors import InvalidInput
 from ..statistics import Estimate
-from .logz import EXACT, NOT_CONVERGED, OK, LogZ
+from .logz import (
+    EXACT,
+    LEVELS_MISSED,
+    MAX_MISSED,
+    MAX_SPREAD,
+    MAX_WIDTH,
+    NOT_CONVERGED,
+    OK,
+    WALKERS_DISAGREE,
+    LogZ,
+)
 
-MAX_SPREAD = 0.5
-"""Standard deviation of log Z over walkers, in nats, above which their mean is not trusted."""
-MAX_MISSED = 0.01
-"""Weight of levels that some walker never met, in standard errors of log Z, that may be ignored."""
-MAX_WIDTH = 1.0
-"""Largest beta * bin width at which the second-order correction inside bins is trusted."""
-
-WALKERS_DISAGREE = "walkers disagree"
-LEVELS_MISSED = "levels missed"
 _METHOD = "wang-landau"
 
 

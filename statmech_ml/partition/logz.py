@@ -22,6 +22,14 @@ MAX_DISCRETISATION = 1.0
 """Discretisation error, in sampling errors, above which a ladder is too coarse to integrate."""
 MIN_ROUND_TRIPS = 10
 """Round trips of all replicas together below which replica exchange has not mixed the ladder."""
+MAX_SPREAD = 0.5
+"""Standard deviation of log Z over Wang-Landau walkers above which their mean is not trusted."""
+MAX_MISSED = 0.01
+"""Weight of levels that some walker never met, in standard errors of log Z, that may be ignored."""
+MAX_WIDTH = 1.0
+"""Largest beta * bin width at which the second-order correction inside bins is trusted."""
+MAX_PLEFKA = 1.0
+"""Plefka's parameter from which on the TAP expansion is not trusted."""
 
 OK = "ok"
 EXACT = "exact"
@@ -34,6 +42,8 @@ COARSE = "coarse ladder"
 FEW_ROUND_TRIPS = "few round trips"
 CONSTANT = "constant weights"
 NOT_CONVERGED = "not converged"
+LEVELS_MISSED = "levels missed"
+WALKERS_DISAGREE = "walkers disagree"
 
 
 @dataclass(frozen=True)
@@ -53,8 +63,8 @@ class LogZ:
         "ais", "exact", ...
     status : str
         "exact", "ok", or what is wrong: "low ess", "low overlap", "forward and reverse disagree",
-        "coarse ladder", "few round trips", "constant weights", "not converged". Anything but the
-        first two says: do not trust the error bar. Deterministic approximations have no error bar
+        "coarse ladder", "few round trips", "constant weights", "not converged", "levels missed",
+        "walkers disagree". Anything but the first two says: do not trust the error bar. Deterministic approximations have no error bar
         at all; theirs says "lower bound" or "approximate".
     diagnostics : mapping
         What the method knows besides: ess, log-weights, ladder, cost, provenance.

@@ -37,7 +37,7 @@ from .._jit import kernel
 from ..errors import InvalidInput
 from ._iteration import Fixed, check_settings, iterate, report
 from ._pairwise import Pairwise, pairwise
-from .logz import APPROXIMATE, LOWER_BOUND, NOT_CONVERGED, LogZ
+from .logz import APPROXIMATE, LOWER_BOUND, MAX_PLEFKA, NOT_CONVERGED, LogZ
 
 # Share of bonds present from which triangles are counted with dense matrices.
 _DENSE = 0.1
@@ -115,7 +115,7 @@ def tap(
 
     def rank(fixed: Fixed) -> tuple[bool, bool, float]:
         plefka = expansion.plefka(fixed.marginals @ problem.values)
-        trusted = order == 1 or plefka < 1.0
+        trusted = order == 1 or plefka < MAX_PLEFKA
         return fixed.residual <= tol, trusted, fixed.value if trusted else -plefka
 
     found = [run(p) for p in problem.starts(start)]

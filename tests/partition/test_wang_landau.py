@@ -240,10 +240,10 @@ def test_statuses():
     assert density(GOOD).log_z(1.0).status == logz.OK
     assert density(GOOD, converged=False).log_z(1.0).status == logz.NOT_CONVERGED
     apart = density([[0.0, 1.0], [0.0, -4.0], [0.0, 1.0], [0.0, 5.0]])
-    assert apart.log_z(-3.0).status == density_of_states.WALKERS_DISAGREE
+    assert apart.log_z(-3.0).status == logz.WALKERS_DISAGREE
     missed = density([[0.0, 1.0], [-np.inf, 1.0], [0.01, 1.0], [0.0, 1.0]])
     result = missed.log_z(1.0)
-    assert result.status == density_of_states.LEVELS_MISSED
+    assert result.status == logz.LEVELS_MISSED
     assert not result.ok
     assert result.diagnostics["levels_missed"].tolist() == [0.0]
     assert math.isfinite(result.value)
@@ -256,7 +256,7 @@ def test_a_level_that_one_walker_met_has_no_error():
     lonely = density([[0.0, 1.0], [-np.inf, 1.0], [-np.inf, 1.0]])
     assert lonely.stderr[0] == math.inf
     assert math.isfinite(lonely.stderr[1])
-    assert lonely.log_z(1.0).status == density_of_states.LEVELS_MISSED
+    assert lonely.log_z(1.0).status == logz.LEVELS_MISSED
 
 
 def test_at_infinite_temperature_log_z_is_the_number_of_states():
