@@ -52,6 +52,8 @@ class Estimator:
         estimator begins there.
     unbiased : bool
         Whether E[exp(value)] = Z, at any length of the run.
+    quick : dict
+        Settings of shorter runs, which easy targets allow.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Estimator:
     exceptions: dict[str, Settings] = field(default_factory=dict)
     starts: str = ""
     unbiased: bool = False
+    quick: Settings = field(default_factory=dict)
 
     def __call__(self, target: Target, seed: int, path: Path | None = None, **more: Any) -> LogZ:
         """One run on a target, or along another path to it with other settings (mutants)."""
@@ -91,6 +94,8 @@ def histogram(path: Any, *, rng: int, n_levels: int, n_chains: int, n_draws: int
 
 _ANNEALED: Settings = {"n_levels": 200, "n_chains": 400}
 _EQUILIBRIUM: Settings = {"n_levels": 16, "n_chains": 32, "n_draws": 100, "burn_in": 50}
+_QUICK_ANNEALED: Settings = {"n_levels": 60, "n_chains": 200}
+_QUICK_EQUILIBRIUM: Settings = {"n_levels": 8, "n_draws": 30, "burn_in": 20}
 
 ESTIMATORS: dict[str, Estimator] = {
     estimator.name: estimator
@@ -102,13 +107,24 @@ ESTIMATORS: dict[str, Estimator] = {
             ALL,
             {"Ising 4x4 torus": {"n_chains": 1_000_000}, "Potts q=3 3x3": {"n_chains": 1_000_000}},
             unbiased=True,
+            quick={"n_chains": 20_000},
         ),
-        Estimator("ais", ais, _ANNEALED, ALL, unbiased=True),
+        Estimator("ais", ais, _ANNEALED, ALL, unbiased=True, quick=_QUICK_ANNEALED),
         Estimator(
-            "ais, adaptive ladder", partial(ais, ladder="adaptive"), _ANNEALED, ALL, unbiased=True
+            "ais, adaptive ladder",
+            partial(ais, ladder="adaptive"),
+            _ANNEALED,
+            ALL,
+            unbiased=True,
+            quick=_QUICK_ANNEALED,
         ),
         Estimator(
-            "ais, reverse", partial(ais, direction="reverse"), _ANNEALED, ALL, starts="start"
+            "ais, reverse",
+            partial(ais, direction="reverse"),
+            _ANNEALED,
+            ALL,
+            starts="start",
+            quick=_QUICK_ANNEALED,
         ),
         Estimator(
             "population annealing",
@@ -116,18 +132,32 @@ ESTIMATORS: dict[str, Estimator] = {
             {"n_levels": 60, "n_chains": 1024},
             ALL,
             unbiased=True,
+            quick={"n_levels": 20, "n_chains": 512},
         ),
-        Estimator("jarzynski", jarzynski, _ANNEALED, TRAPS, unbiased=True),
+        Estimator("jarzynski", jarzynski, _ANNEALED, TRAPS, unbiased=True, quick=_QUICK_ANNEALED),
         Estimator("crooks", crooks, {"n_levels": 50, "n_chains": 400}, REVERSIBLE, starts="start"),
-        Estimator("thermodynamic integration", thermodynamic_integration, _EQUILIBRIUM, ALL),
-        Estimator("bar", bar, _EQUILIBRIUM, ALL),
-        Estimator("mbar", mbar, _EQUILIBRIUM, ALL),
-        Estimator("mbar, exchange", partial(mbar, exchange=True), _EQUILIBRIUM, ALL),
+        Estimator(
+            "thermodynamic integration",
+            thermodynamic_integration,
+            _EQUILIBRIUM,
+            ALL,
+            quick=_QUICK_EQUILIBRIUM,
+        ),
+        Estimator("bar", bar, _EQUILIBRIUM, ALL, quick=_QUICK_EQUILIBRIUM),
+        Estimator("mbar", mbar, _EQUILIBRIUM, ALL, quick=_QUICK_EQUILIBRIUM),
+        Estimator(
+            "mbar, exchange",
+            partial(mbar, exchange=True),
+            _EQUILIBRIUM,
+            ALL,
+            quick=_QUICK_EQUILIBRIUM | {"n_draws": 60},
+        ),
         Estimator(
             "multiple histogram",
             histogram,
             {"n_levels": 8, "n_chains": 32, "n_draws": 200},
             LATTICES,
+            quick={"n_levels": 5, "n_draws": 100},
         ),
         Estimator("wang-landau", wang_landau, {"n_chains": 32, "n_sweeps": 4000}, LATTICES),
     )

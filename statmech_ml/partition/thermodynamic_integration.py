@@ -9,9 +9,10 @@ averages over the same samples:
     h (g_a + g_b) / 2 + h^2 (g'_a - g'_b) / 12 + O(h^5),    g' = <d2u/dlambda2> - var(du/dlambda)
 
 The error of discretisation is a fifteenth of what changes where two intervals are made one, added
-up without regard to signs; all of that change where a fifteenth is more than the sampling error, as
-the rule has not come to its order then. `stderr` is the root of the sum of squares of this and of
-the sampling error.
+up without regard to signs. That is what order h^4 leaves. A ladder is too coarse to count on it
+where this, or a third of the change of the whole integral, which order h^2 would leave, is more
+than the sampling error; the error is then all of the change. `stderr` is the root of the sum of
+squares of this and of the sampling error.
 
 J. G. Kirkwood, J. Chem. Phys. 3, 300 (1935), doi:10.1063/1.1749657; A. Gelman and X.-L. Meng, Stat.
 Sci. 13, 163 (1998), doi:10.1214/ss/1028905934; the corrected rule: P. J. Davis and P. Rabinowitz,
@@ -126,11 +127,11 @@ def thermodynamic_integration(
     curvature = bend.mean(axis=(1, 2))
 
     value, weights = _hermite(run.lams, mean, curvature)
-    discretisation = _discretisation(run.lams, mean, curvature, value)
+    discretisation, early = _discretisation(run.lams, mean, curvature, value)
     # What each chain adds to the means, (2, level, chain).
     by_chain = np.stack([slope.mean(axis=2), bend.mean(axis=2)]) / run.n_chains
     sampling = float(stderr(np.einsum("wk,wkr->r", weights, by_chain)))
-    ratio = discretisation / sampling if sampling else math.inf
+    ratio = max(discretisation, early) / sampling if sampling else math.inf
     if ratio > MAX_DISCRETISATION:
         discretisation *= 15.0
     evidence = {"ess": float(ess.min())}
@@ -172,19 +173,22 @@ def _hermite(lams: np.ndarray, g: np.ndarray, bend: np.ndarray) -> tuple[np.ndar
     return value, weights
 
 
-def _discretisation(lams: np.ndarray, g: np.ndarray, bend: np.ndarray, value: np.ndarray) -> float:
-    """Error of the rule, of order h^4, from intervals of twice the length."""
+def _discretisation(
+    lams: np.ndarray, g: np.ndarray, bend: np.ndarray, value: np.ndarray
+) -> tuple[float, float]:
+    """Error of the rule from intervals of twice the length: of order h^4, and before it has come
+    to its order."""
     if len(value) == 1:  # no coarser rule of this order: that of order h^2
-        return abs(float(value[0]) - 0.5 * float(g[0] + g[1]))
+        return (abs(float(value[0]) - 0.5 * float(g[0] + g[1])),) * 2
     starts = np.arange(0, len(value), 2)
     ends = np.append(starts[1:], len(value))
     nodes = np.append(starts, len(value))
     coarse, _ = _hermite(lams[nodes], g[nodes], bend[nodes])
     fine = np.add.reduceat(value, starts)
-    changed = np.abs(fine - coarse)
+    changed = fine - coarse
     if ends[-1] - starts[-1] == 1:  # an odd one out errs as its neighbour did
         changed[-1] = 0.5 * changed[-2]
-    return float(changed.sum()) / 15.0
+    return float(np.abs(changed).sum()) / 15.0, abs(float(changed.sum())) / 3.0
 
 
 def _check_finite(slope: np.ndarray, lams: np.ndarray) -> None:

@@ -70,7 +70,10 @@ def test_exchange(seed, assert_unbiased):
                 TORUS.log_z_reference
                 - np.trapezoid(r.diagnostics["slopes"], r.diagnostics["ladder"])
             ),
+            # What the discretisation adds to the error would hide it on so coarse a ladder.
+            "error": lambda r: r.diagnostics["sampling_error"],
             "n_levels": 2,
+            "n_draws": 100,
         },
     ],
 )
@@ -103,7 +106,7 @@ def test_rule_is_of_fourth_order():
         value, weights = _hermite(lams, g, bend)
         assert weights[0] @ g + weights[1] @ bend == pytest.approx(value.sum())
         errors.append(abs(value.sum() - (math.exp(2) - 1) / 2))
-        estimates.append(_discretisation(lams, g, bend, value))
+        estimates.append(_discretisation(lams, g, bend, value)[0])
     assert errors[0] / errors[1] == pytest.approx(16, rel=0.2)
     assert errors[1] / errors[2] == pytest.approx(16, rel=0.1)
     np.testing.assert_allclose(estimates, errors, rtol=0.5)
@@ -115,7 +118,7 @@ def test_cubics_are_exact(n):
     value, _ = _hermite(lams, 4 * lams**3, 12 * lams**2)
     assert value.sum() == pytest.approx(1.0)
     if n > 1:
-        assert _discretisation(lams, 4 * lams**3, 12 * lams**2, value) < 1e-12
+        assert max(_discretisation(lams, 4 * lams**3, 12 * lams**2, value)) < 1e-12
 
 
 def test_coarse_ladder_is_said():

@@ -64,23 +64,26 @@ def identity(model, step, n_sweeps):
 TARGET = Gaussian(mean=[0.4, -0.3], covariance=[[0.8, 0.3], [0.3, 0.5]])
 
 
-@pytest.mark.parametrize("n_sweeps", [1, 5])
-def test_corrected_weights_average_to_one(n_sweeps, seed, assert_unbiased):
-    assert_unbiased(identity(TARGET, 0.15, n_sweeps), seed)
+@pytest.mark.parametrize(("step", "n_sweeps"), [(0.05, 1), (0.15, 1), (0.15, 5)])
+def test_corrected_weights_average_to_one(step, n_sweeps, seed, assert_unbiased):
+    assert_unbiased(identity(TARGET, step, n_sweeps), seed)
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong"),
+    ("right", "wrong", "step", "n_sweeps"),
     [
-        ("gain = u - new_u + ratio", "gain = u - new_u"),
-        ("gain = u - new_u + ratio", "gain = new_u - u - ratio"),
-        ("gains[c] += gain", "gains[c] = 0.5 * gain"),
+        # exp(u - u') has a variance only for eta k < 2 - sqrt(3); here the largest k is 3.2.
+        ("gain = u - new_u + ratio", "gain = u - new_u", 0.05, 1),
+        ("gain = u - new_u + ratio", "gain = new_u - u - ratio", 0.15, 5),
+        ("gains[c] += gain", "gains[c] = 0.5 * gain", 0.15, 5),
     ],
     ids=["no proposals", "sign", "half"],
 )
-def test_wrong_corrections_are_rejected(right, wrong, seed, monkeypatch, assert_rejected):
+def test_wrong_corrections_are_rejected(
+    right, wrong, step, n_sweeps, seed, monkeypatch, assert_rejected
+):
     monkeypatch.setattr(_langevin, "moves", mutant(_langevin.moves, right, wrong))
-    assert_rejected(identity(TARGET, 0.15, 5), seed)
+    assert_rejected(identity(TARGET, step, n_sweeps), seed)
 
 
 def test_the_correction_of_a_move_by_hand():

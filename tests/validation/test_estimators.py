@@ -153,6 +153,8 @@ def test_page_shows_the_thresholds():
         (logz.DISAGREE, f"more than {int(logz.MAX_DISAGREEMENT)} errors"),
         (logz.COARSE, f"above {logz.MAX_DISCRETISATION:g} sampling error"),
         (logz.FEW_ROUND_TRIPS, f"fewer than {logz.MIN_ROUND_TRIPS} round trips"),
+        (logz.LEVELS_MISSED, f"more than {logz.MAX_MISSED:g} errors"),
+        (logz.WALKERS_DISAGREE, f"more than {logz.MAX_SPREAD:g}"),
     ):
         (row,) = [line for line in page.splitlines() if line.startswith(f"| {status} |")]
         assert threshold in row
