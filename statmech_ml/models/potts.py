@@ -114,7 +114,7 @@ class Potts(Model):
         table = np.where(bond >= 0, np.append(couplings, 0.0)[bond], 0.0)
         links, link_of = np.unique(np.abs(table), return_inverse=True)
         link_of = link_of.reshape(table.shape).astype(np.int64)
-        fields = np.array(np.broadcast_to(self.field, (lattice.n_sites, self.q)))
+        fields = np.ascontiguousarray(np.broadcast_to(self.field, (lattice.n_sites, self.q)))
         return frozen(PottsArrays(lattice.neighbours, table, fields, links, link_of))
 
     @cached_property
