@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("."), help="where the figures go")
     parser.add_argument("--train", action="store_true", help="train the RBM again")
     arguments = parser.parse_args()
-    budgets, n_repeats = ([40, 160, 640, 2560], 12) if arguments.full else ([40, 160], 5)
+    budgets, n_repeats = ([40, 160, 640, 2560], 12) if arguments.full else ([40, 160], 3)
 
     if arguments.train:
         rbm = train()

@@ -7,19 +7,25 @@ import numpy as np
 from scipy.special import logsumexp
 
 from ..errors import InvalidInput, StatmechError
+from .logz import MAX_SPREAD, MIN_ESS, MIN_EVENNESS
 
 # Log-weights that differ by less than this are equal up to the rounding of the energies.
 _EQUAL = 1e-12
 
 
 class LogMean(NamedTuple):
-    """log of the mean weight, its error, the effective number of weights out of n."""
+    """log of the mean weight, its error, the effective number of weights out of n.
+
+    `constant` says that too few weights differ from all others for an error, `tail` is the Pareto
+    shape of the largest.
+    """
 
     value: float
     stderr: float
     ess: float
     n: int
     constant: bool
+    tail: float
 
 
 def log_mean(log_w: np.ndarray) -> LogMean:
@@ -28,17 +34,87 @@ def log_mean(log_w: np.ndarray) -> LogMean:
     total = float(logsumexp(log_w))
     share = np.exp(log_w - total)
     ess = 1.0 / float((share**2).sum())
-    if np.ptp(log_w) <= _EQUAL * max(1.0, abs(total)):
-        # Equal weights show no error. Either the path leads nowhere, or n chains missed what
-        # differs: about 1/n of the weight may hide there.
-        return LogMean(total - math.log(n), 1.0 / n, float(n), n, True)
+    constant = _nearly_constant(log_w, total)
+    tail = -math.inf if constant else pareto_shape(log_w)
     with np.errstate(divide="ignore"):
         # log of the mean weight without each chain in turn, up to a constant
         without = np.log1p(-np.minimum(share, 1.0))
-    if np.isneginf(without).any():
-        return LogMean(total - math.log(n), math.inf, ess, n, False)
-    variance = (n - 1) / n * float(((without - without.mean()) ** 2).sum())
-    return LogMean(total - math.log(n), math.sqrt(variance), ess, n, False)
+    stderr = math.inf
+    if not np.isneginf(without).any():
+        stderr = math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum()))
+    if constant:
+        # Either the path leads nowhere, or n chains missed what differs: about 1/n of the weight
+        # may hide there.
+        stderr = max(stderr, 1.0 / n)
+    return LogMean(total - math.log(n), stderr, ess, n, constant, tail)
+
+
+def _nearly_constant(log_w: np.ndarray, total: float) -> bool:
+    """Whether most weights are equal and so few differ that they do not tell their variance."""
+    middle = float(np.median(log_w))  # of equal weights, where more than half are
+    if not math.isfinite(middle):
+        return False
+    differ = int((np.abs(log_w - middle) > _EQUAL * max(1.0, abs(total))).sum())
+    return differ < min(MIN_ESS, 0.5 * len(log_w))
+
+
+def pareto_shape(log_w: np.ndarray) -> float:
+    """Shape k of the generalised Pareto law of the largest weights; moments below 1/k exist.
+
+    The largest min(n / 5, 3 sqrt(n)) weights, as A. Vehtari, D. Simpson, A. Gelman, Y. Yao and J.
+    Gabry, J. Mach. Learn. Res. 25, 72 (2024), arXiv:1507.02646, section 2.4 and appendix G; fitted
+    by J. Zhang and M. A. Stephens, Technometrics 51, 316 (2009), doi:10.1198/tech.2009.08017. Minus
+    infinity where the largest weight is that of so many that there is no tail.
+
+    >>> n = 10_000
+    >>> ranks = (np.arange(n) + 0.5) / n
+    >>> round(pareto_shape(-0.5 * np.log1p(-ranks)), 2)  # P(w > t) = t^-2
+    0.5
+    """
+    w = np.sort(np.exp(log_w - log_w.max()))
+    n = len(w)
+    n_tail = math.ceil(min(n / 5, 3.0 * math.sqrt(n)))
+    cut = w[n - n_tail - 1]
+    excess = w[w > cut] - cut
+    # Weights of discrete states: the tail starts below equal ones, not inside them.
+    while 0 < len(excess) <= _FEWEST:
+        below = w[w < cut]
+        if not len(below):
+            break
+        cut = below[-1]
+        excess = w[w > cut] - cut
+    if not len(excess):
+        return -math.inf
+    n = len(excess)
+    if n <= _FEWEST:
+        return math.inf
+    m = 30 + int(math.sqrt(n))
+    quartile = excess[int(n / 4 + 0.5) - 1]
+    theta = 1.0 / excess[-1] + (1.0 - np.sqrt(m / (np.arange(m) + 0.5))) / (3.0 * quartile)
+    k = np.log1p(-theta[:, None] * excess).mean(axis=1)
+    likelihood = n * (np.log(-theta / k) - k - 1.0)
+    posterior = np.exp(likelihood - logsumexp(likelihood))
+    shape = float(np.log1p(-float(theta @ posterior) * excess).mean())
+    # Drawn to 1/2, as if ten more weights said so.
+    return (n * shape + 5.0) / (n + 10.0)
+
+
+_FEWEST = 4  # a fit needs more
+
+
+def disagree(log_z: np.ndarray) -> bool:
+    """Whether independent estimates of Z, (estimate,), are too uneven for the error of their mean.
+
+    There are too few of them for a law of their tail.
+    """
+    share = np.exp(log_z - logsumexp(log_z))
+    even = 1.0 / float((share**2).sum()) >= MIN_EVENNESS * len(log_z)
+    return not (even and float(np.std(log_z[share > 0.0], ddof=1)) <= MAX_SPREAD)
+
+
+def widening(n: int) -> float:
+    """Factor of an error from n independent estimates that gives z-scores unit variance."""
+    return math.sqrt((n - 1) / (n - 3))
 
 
 def mean_log(log_w: np.ndarray) -> tuple[float, float]:

@@ -23,7 +23,13 @@ MAX_DISCRETISATION = 1.0
 MIN_ROUND_TRIPS = 10
 """Round trips of all replicas together below which replica exchange has not mixed the ladder."""
 MAX_SPREAD = 0.5
-"""Standard deviation of log Z over Wang-Landau walkers above which their mean is not trusted."""
+"""Standard deviation of log Z over walkers or populations above which their mean is not trusted."""
+MIN_EVENNESS = 0.5
+"""Effective number of walkers or populations, as a part of all, below which a few decide alone."""
+MAX_TAIL = 0.7
+"""Pareto shape of the largest weights above which their mean converges too slowly to trust errors;
+of n weights 1 - 1 / log10(n) where that is less: Vehtari, Simpson, Gelman, Yao and Gabry, J. Mach.
+Learn. Res. 25, 72 (2024), arXiv:1507.02646."""
 MAX_MISSED = 0.01
 """Weight of levels that some walker never met, in standard errors of log Z, that may be ignored."""
 MAX_WIDTH = 1.0
@@ -41,9 +47,11 @@ DISAGREE = "forward and reverse disagree"
 COARSE = "coarse ladder"
 FEW_ROUND_TRIPS = "few round trips"
 CONSTANT = "constant weights"
+HEAVY_TAIL = "heavy tail"
 NOT_CONVERGED = "not converged"
 LEVELS_MISSED = "levels missed"
 WALKERS_DISAGREE = "walkers disagree"
+POPULATIONS_DISAGREE = "populations disagree"
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class LogZ:
     status : str
         "exact", "ok", or what is wrong: "low ess", "low overlap", "forward and reverse disagree",
         "coarse ladder", "few round trips", "constant weights", "not converged", "levels missed",
-        "walkers disagree". Anything but the first two says: do not trust the error bar.
+        "walkers disagree", "populations disagree", "heavy tail". Anything but the first two says: do not trust the error bar.
         Deterministic approximations have no error bar at all; theirs says "lower bound" or
         "approximate".
     diagnostics : mapping
@@ -114,6 +122,9 @@ class LogZ:
             # Equilibrium runs take many draws from each chain, annealed ones a single weight.
             total = self.diagnostics["n_chains"] * self.diagnostics.get("n_draws", 1)
             notes.append(f"ess {self.diagnostics['ess']:.0f}/{total}")
+            if "reverse_ess" in self.diagnostics:
+                n_reverse = self.diagnostics["n_reverse_chains"]
+                notes.append(f"reverse ess {self.diagnostics['reverse_ess']:.0f}/{n_reverse}")
         if "n_states" in self.diagnostics:
             notes.append(f"{self.diagnostics['n_states']} states")
         if self.status not in (OK, self.method):
@@ -127,6 +138,8 @@ def judge(
     disagreement: float = 0.0,
     discretisation: float = 0.0,
     round_trips: float = math.inf,
+    tail: float = -math.inf,
+    n: float = math.inf,
 ) -> str:
     """The status of an estimate, from what its method knows about it.
 
@@ -142,6 +155,8 @@ def judge(
         Discretisation error in sampling errors.
     round_trips : float
         Round trips of replicas over the whole ladder.
+    tail, n : float
+        Pareto shape of the largest weights, and the number of all weights.
 
     >>> judge(ess=12.0)
     'low ess'
@@ -149,6 +164,8 @@ def judge(
     # Written so that a NaN fails.
     if not ess >= MIN_ESS:
         return LOW_ESS
+    if not tail <= min(MAX_TAIL, 1.0 - 1.0 / math.log10(n)):
+        return HEAVY_TAIL
     if not overlap >= MIN_OVERLAP:
         return LOW_OVERLAP
     if not abs(disagreement) <= MAX_DISAGREEMENT:
