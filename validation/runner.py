@@ -2,6 +2,7 @@
 mutants.
 """
 
+import math
 import platform
 import time
 import traceback
@@ -51,7 +52,10 @@ class Outcome:
         return all(verdict.passed for verdict in self.verdicts)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries, lists, numbers and strings; the layout of verdicts.json."""
+        """Plain dictionaries, lists, numbers and strings; the layout of verdicts.json.
+
+        JSON has no infinities: a mutant that lies infinitely far out has the z "inf" or "-inf".
+        """
         return {
             "format": FORMAT,
             "passed": self.passed,
@@ -60,7 +64,7 @@ class Outcome:
             "started": self.started,
             "seconds": round(self.seconds, 2),
             "versions": self.versions,
-            "verdicts": [asdict(verdict) for verdict in self.verdicts],
+            "verdicts": [_finite(asdict(verdict)) for verdict in self.verdicts],
         }
 
 
@@ -133,6 +137,15 @@ def run_check(check: Check, seed: int) -> Verdict:
         mutants=mutants,
         warnings=tuple(dict.fromkeys(str(w.message) for w in caught)),
     )
+
+
+def _finite(value: Any) -> Any:
+    """`value` with numbers that JSON does not know as strings."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def versions() -> dict[str, str]:

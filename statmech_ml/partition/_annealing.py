@@ -64,6 +64,25 @@ def target_states(path: Path, start: Any, n_chains: int, seed: int) -> np.ndarra
     return x
 
 
+def check_independent(path: Path, x: np.ndarray, seed: int) -> None:
+    """Given starts (chain, size) must not be copies of a few configurations.
+
+    A cold system may well be found in few states. Copies are known by one sweep at the target,
+    which would leave draws of its law as many distinct ones as before.
+    """
+    n, distinct = len(x), len(np.unique(x, axis=0))
+    if 4 * distinct >= n:
+        return
+    chains = np.arange(n, dtype=np.uint32)
+    moved, _ = path.advance(State(x.copy(), seed, chains, 0), 1.0, 1)
+    if 2 * len(np.unique(moved.x, axis=0)) > n:
+        raise InvalidInput(
+            f"start holds {distinct} different configurations for {n} chains, and one sweep takes "
+            "most of them apart: they are copies, not independent draws of the target. Give one "
+            "configuration per chain from an equilibrated run of that many chains."
+        )
+
+
 def check_support(path: Path, x: np.ndarray) -> None:
     """Reverse runs never visit what the target forbids, but Z_0 counts it."""
     forbidden = int((path.reduced_energy(x, 1.0) == math.inf).sum())

@@ -1,5 +1,6 @@
 """What every estimator checks before it starts, and what it says about itself afterwards."""
 
+import math
 from importlib import metadata
 from typing import Any
 
@@ -19,18 +20,35 @@ def check_path(path: Any, who: str) -> None:
         )
 
 
-def check_count(name: str, value: Any, least: int) -> None:
-    """InvalidInput unless `value` is a whole number of at least `least`."""
+MAX_COUNT = 2**32  # streams of random numbers that one seed has
+MAX_LEVELS = 2**24
+
+
+def check_count(name: str, value: Any, least: int, most: int = MAX_COUNT) -> None:
+    """InvalidInput unless `value` is a whole number from `least` to `most`."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < least:
         raise InvalidInput(f"{name}={value!r} must be a whole number of at least {least}.")
+    if value > most:
+        raise InvalidInput(f"{name}={value!r} is more than {most}, the most that there can be.")
+
+
+def number(name: str, value: Any) -> float:
+    """`value` as a finite float, or InvalidInput."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise InvalidInput(f"{name}={value!r} must be a finite number.")
+    return found
 
 
 def ladder(given: Any, n_levels: int | None, default: int) -> np.ndarray:
     """Lambdas from 0 to 1, increasing: `given`, or `n_levels` even steps."""
     if given is None:
         n_levels = default if n_levels is None else n_levels
-        check_count("n_levels", n_levels, 1)
+        check_count("n_levels", n_levels, 1, MAX_LEVELS)
         return np.linspace(0.0, 1.0, n_levels + 1)
     if n_levels is not None:
         raise InvalidInput("Give one of n_levels= and ladder=; both were given.")

@@ -4,9 +4,10 @@ What thermodynamic integration, BAR and MBAR share.
 
 Chain r has a sample at each of K levels, and what one chain gives at different levels may depend on
 one another, through the walk up the ladder and through exchange; different chains are independent.
-At level 0 samples are exact and fresh. A chain climbs to the others from an exact draw, `burn_in`
-sweeps at each, and then stays on all of them at once: chain r K + k of the run is level k of
-chain r.
+At level 0 samples are exact and fresh. A chain climbs to the others from a draw of the reference,
+`burn_in` sweeps at each, and then stays on all of them at once: chain r K + k of the run is level k
+of chain r. The first half of this stay is not observed: walkers that froze on the climb thaw there,
+by exchange too, and a longer run forgets more of where it came from.
 """
 
 import math
@@ -20,12 +21,12 @@ import numpy as np
 
 from .. import _rng
 from ..chains.ladder import round_trips
-from ..errors import InvalidInput
+from ..errors import InvalidInput, StatmechError
 from ..samplers import ReplicaExchange, Sampler, State
 from ..statistics import mean
 from . import _arguments
 from ._arguments import check_count, check_path, provenance
-from ._influence import MIN_CLUSTERS
+from ._influence import MIN_CLUSTERS, stderr
 from ._tuning import per_chain, tuned
 from .path import Geometric, Path, Tempering, is_linear
 
@@ -38,6 +39,9 @@ _STEPS = (1.0, 0.25, 0.06)  # of the walk up the ladder, in steps that suit the 
 
 # Above this many bytes the observed numbers go to a temporary file.
 _IN_MEMORY = 2**30
+
+# Draws of the reference that a walker tries for a start which the next level allows.
+_MAX_STARTS = 1000
 
 Observe = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """observe(x (chain, *event), lams (chain,)) -> (m, chain): what is kept of configurations."""
@@ -120,7 +124,7 @@ def equilibrate(path: Path, run: Settings, observe: Observe, evaluations: int) -
     # shorter steps among them: coming from a wide reference, chains are where gradients are steep,
     # and where the steps that suit the level are refused.
     walkers = np.arange(n_chains, dtype=np.uint32)
-    walk = State(path.sample_reference(seeds[1], walkers), seeds[1], walkers, 0)
+    walk = State(_starts(path, lams[1], seeds[1], walkers), seeds[1], walkers, 0)
     starts = [walk.x]
     on_the_way = run.burn_in // 2
     for k in range(1, n_levels):
@@ -141,23 +145,26 @@ def equilibrate(path: Path, run: Settings, observe: Observe, evaluations: int) -
 
     values: Any = None
     watched: dict[str, list[np.ndarray]] = {"acceptance": [], "swap_acceptance": [], "replica": []}
-    for draw in range(run.n_draws):
+    for draw in range(-run.n_draws, run.n_draws):
         state, info = path.advance(state, moving, run.thin, sampler)
-        for name, series in watched.items():
-            if name in info:
-                series.append(info[name])
-        chains = np.arange(draw * n_chains, (draw + 1) * n_chains, dtype=np.uint32)
+        from_zero = (draw + run.n_draws) * n_chains
+        chains = np.arange(from_zero, from_zero + n_chains, dtype=np.uint32)
         levels = state.x.reshape(n_chains, n_moving, *x.shape[1:])
         fresh = path.sample_reference(seeds[3], chains)
         levels = np.concatenate([fresh[:, None], levels[:, 1 - first :]], axis=1)
         state = state._replace(x=levels[:, first:].reshape(x.shape))
+        if draw < 0:
+            continue
+        for name, series in watched.items():
+            if name in info:
+                series.append(info[name])
         seen = observe(levels.reshape(n_chains * n_levels, *x.shape[1:]), every)
         if values is None:
             values = _room((len(seen), n_levels, n_chains, run.n_draws))
         values[..., draw] = seen.reshape(-1, n_chains, n_levels).swapaxes(1, 2)
 
     n_samples = n_levels * n_chains * run.n_draws
-    sweeps = n_chains * (run.burn_in * (n_levels - 1) + run.n_draws * run.thin * n_moving)
+    sweeps = n_chains * (run.burn_in * (n_levels - 1) + 2 * run.n_draws * run.thin * n_moving)
     diagnostics: dict[str, Any] = {
         "n_chains": n_chains,
         "n_draws": run.n_draws,
@@ -180,6 +187,22 @@ def equilibrate(path: Path, run: Settings, observe: Observe, evaluations: int) -
     return Equilibrium(values, diagnostics)
 
 
+def _starts(path: Path, lam: float, seed: int, walkers: np.ndarray) -> np.ndarray:
+    """A draw of the reference for each walker, drawn again while lambda forbids it."""
+    x = path.sample_reference(seed, walkers)
+    for again in range(1, _MAX_STARTS + 1):
+        forbidden = np.flatnonzero(np.isposinf(path.reduced_energy(x, lam)))
+        if not len(forbidden):
+            return x
+        chains = walkers[forbidden] + np.uint32(again * len(walkers))
+        x[forbidden] = path.sample_reference(seed, chains)
+    raise StatmechError(
+        f"{len(forbidden)} of {len(walkers)} walkers found no start: {_MAX_STARTS} draws of the "
+        f"reference have infinite energy at lambda = {lam:.6g}. Choose a reference that covers the "
+        "target more closely."
+    )
+
+
 def _shorter(sampler: Any, factor: float) -> Sampler:
     """The sampler with `factor` times its step, where it has one."""
     if not hasattr(sampler, "step_size"):
@@ -191,16 +214,36 @@ def _shorter(sampler: Any, factor: float) -> Sampler:
 def correlation(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """tau_int and effective number of samples at each level, of series (K, R, D)."""
     tau, ess = np.empty((2, len(series)))
-    for k, chains in enumerate(series):
-        finite = np.isfinite(chains)
-        if not finite.all():  # forbidden at another level: as far away as the farthest that is not
-            chains = np.where(finite, chains, chains[finite].max(initial=0.0) + 1.0)
+    for k, chains in enumerate(map(_finite, series)):
         if float(np.ptp(chains)) == 0.0:  # what never changes shows no correlation
             tau[k], ess[k] = 0.5, chains.size
             continue
         estimate = mean(chains, on_short="accept")
         tau[k], ess[k] = estimate.tau_int, min(estimate.ess, chains.size)
     return tau, ess
+
+
+def drift(halves: np.ndarray) -> float:
+    """Change of log Z from the first half of the draws to the second, in errors, by chains.
+
+    `halves` (K, R, D) add up along the ladder to the integral of the slope: half the energy that a
+    sample needs to be one level higher, less half of that to be one lower.
+    """
+    middle = halves.shape[2] // 2
+    change = np.zeros(halves.shape[1])
+    for level in map(_finite, halves):
+        change += level[:, middle:].mean(axis=1) - level[:, :middle].mean(axis=1)
+    error = float(stderr(change / len(change)))
+    return float(change.mean()) / error if error > 0.0 else 0.0
+
+
+def _finite(series: np.ndarray) -> np.ndarray:
+    """Forbidden at another level, +-inf: farther away than the farthest that is not."""
+    finite = np.isfinite(series)
+    if finite.all():
+        return series
+    far = float(np.abs(series[finite]).max(initial=0.0)) + 1.0
+    return np.where(finite, series, np.where(series < 0.0, -far, far))
 
 
 def _room(shape: tuple[int, ...]) -> np.ndarray:

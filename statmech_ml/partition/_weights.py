@@ -11,6 +11,7 @@ from .logz import MAX_SPREAD, MIN_ESS, MIN_EVENNESS
 
 # Log-weights that differ by less than this are equal up to the rounding of the energies.
 _EQUAL = 1e-12
+_FEWEST = 4  # A fit of two parameters needs more weights.
 
 
 class LogMean(NamedTuple):
@@ -86,7 +87,7 @@ def pareto_shape(log_w: np.ndarray) -> float:
     if not len(excess):
         return -math.inf
     n = len(excess)
-    if n <= _FEWEST:
+    if n <= _FEWEST:  # these may hold any part of the weight
         return math.inf
     m = 30 + int(math.sqrt(n))
     quartile = excess[int(n / 4 + 0.5) - 1]
@@ -97,9 +98,6 @@ def pareto_shape(log_w: np.ndarray) -> float:
     shape = float(np.log1p(-float(theta @ posterior) * excess).mean())
     # Drawn to 1/2, as if ten more weights said so.
     return (n * shape + 5.0) / (n + 10.0)
-
-
-_FEWEST = 4  # a fit needs more
 
 
 def disagree(log_z: np.ndarray) -> bool:
@@ -124,28 +122,35 @@ def mean_log(log_w: np.ndarray) -> tuple[float, float]:
     return float(log_w.mean()), float(log_w.std(ddof=1)) / math.sqrt(len(log_w))
 
 
-def check_log_weights(given: Any, name: str) -> np.ndarray:
-    """Float64 (chain,); InvalidInput for NaN or +inf, StatmechError where all are -inf."""
+def as_numbers(given: Any, name: str) -> np.ndarray:
+    """A float64 copy, or InvalidInput."""
     try:
-        log_w = np.array(given, np.float64)
+        return np.array(given, np.float64)
     except (TypeError, ValueError) as error:
-        raise InvalidInput(f"The {name} log-weights are no array of numbers: {error}.") from error
+        raise InvalidInput(f"The {name} are no array of numbers: {error}.") from error
+
+
+def check_log_weights(given: Any, name: str) -> np.ndarray:
+    """Float64 (chain,); InvalidInput for NaN or +inf, StatmechError where all are -inf.
+
+    `name` is what errors call them, in the plural.
+    """
+    log_w = as_numbers(given, name)
     if log_w.ndim != 1 or len(log_w) < 2:
         raise InvalidInput(
-            f"The {name} log-weights have shape {log_w.shape}; an error needs at least 2 chains, "
-            "(chain,)."
+            f"The {name} have shape {log_w.shape}; an error needs at least 2 chains, (chain,)."
         )
     bad = np.isnan(log_w) | (log_w == math.inf)
     if bad.any():
         raise InvalidInput(
-            f"{int(bad.sum())} of {len(log_w)} {name} log-weights are NaN or an infinite weight. "
-            "Energies must be numbers; a forbidden state has energy +inf, and the reference must "
+            f"{int(bad.sum())} of {len(log_w)} {name} are NaN or an infinite weight. Energies must "
+            "be numbers; a forbidden state has energy +inf, and the reference must "
             "not allow less than the target."
         )
     if np.isneginf(log_w).all():
         raise StatmechError(
-            f"All {len(log_w)} {name} weights are zero: every chain ended where the other end of "
-            "the path has no weight, so nothing is known about Z. Take more levels and sweeps, "
+            f"All weights of {len(log_w)} {name} are zero: every chain ended where the other end "
+            "of the path has no weight, so nothing is known about Z. Take more levels and sweeps, "
             "or a reference that covers the target."
         )
     return log_w

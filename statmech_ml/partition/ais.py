@@ -30,16 +30,18 @@ from ..errors import InvalidInput
 from ..samplers import State
 from . import _arguments
 from ._adaptive import Ladder, equal_steps
-from ._annealing import anneal, check_support, target_states
-from ._arguments import check_count, check_path, provenance
+from ._annealing import anneal, check_independent, check_support, target_states
+from ._arguments import check_count, check_path, number, provenance
 from ._tuning import tuned
-from ._weights import check_log_weights, log_mean, mean_log
-from .logz import CONSTANT, LogZ, judge
+from ._weights import as_numbers, check_log_weights, log_mean, mean_log
+from .logz import CONSTANT, OK, LogZ, judge
 from .path import Path
 
 Direction = Literal["forward", "reverse", "both"]
 
 DEFAULT_LEVELS = 200
+
+_NAMES = ("forward log-weights", "reverse log-weights")
 
 
 def ais(
@@ -93,8 +95,9 @@ def ais(
     -------
     LogZ
         diagnostics: ess, n_chains, ladder, direction, lower_stderr, upper_stderr, acceptance (per
-        level, where the sampler tells), reverse_value, reverse_stderr, reverse_ess, cost,
-        provenance.
+        level, where the sampler tells), reverse_value, reverse_stderr, reverse_ess,
+        n_reverse_chains, tail_shape (and reverse_tail_shape: of the largest weights, minus infinity
+        where there is no tail), cost, provenance.
 
     Raises
     ------
@@ -133,6 +136,8 @@ def ais(
     target = None
     if direction != "forward":
         target = target_states(path, start, n_chains, seeds[3])
+        if start is not None:
+            check_independent(path, target, seeds[3])
         check_support(path, path.sample_reference(seeds[0], chains))
 
     began = time.perf_counter()
@@ -198,7 +203,8 @@ def ais_from_log_weights(
     LogZ
         The value is the forward estimate where there is one: exp(value) is then unbiased. The error
         is the jackknife's over chains, which for heavy-tailed weights is larger than first-order
-        propagation, and infinite when one chain has all the weight.
+        propagation, and infinite when one chain has all the weight. Where fewer than 50 weights
+        differ from all others, it is 1 / n at least.
 
     Raises
     ------
@@ -212,17 +218,25 @@ def ais_from_log_weights(
     """
     if forward is None and reverse is None:
         raise InvalidInput("There are no log-weights; give forward=, reverse= or both.")
+    return from_log_weights(forward, reverse, log_z_reference)
+
+
+def from_log_weights(
+    forward: Any, reverse: Any, log_z_reference: Any, names: tuple[str, str] = _NAMES
+) -> LogZ:
+    """`ais_from_log_weights`, with the names that errors call the two arrays by."""
+    log_z_reference = number("log_z_reference", log_z_reference)
     diagnostics: dict[str, Any] = {}
     lower = upper = None
     halves = []
     if forward is not None:
-        log_w = check_log_weights(forward, "forward")
+        log_w = check_log_weights(forward, names[0])
         halves.append(log_mean(log_w))
         centre, spread = mean_log(log_w)
         lower = log_z_reference + centre
         diagnostics |= {"lower_stderr": spread, "log_weights": log_w}
     if reverse is not None:
-        log_w = check_log_weights(-np.asarray(reverse, np.float64), "reverse")
+        log_w = check_log_weights(-as_numbers(reverse, names[1]), names[1])
         half = log_mean(log_w)
         halves.append(half._replace(value=-half.value))
         centre, spread = mean_log(log_w)
@@ -233,14 +247,17 @@ def ais_from_log_weights(
                 "reverse_value": log_z_reference - half.value,
                 "reverse_stderr": half.stderr,
                 "reverse_ess": half.ess,
+                "n_reverse_chains": half.n,
+                "reverse_tail_shape": half.tail,
             }
     best = halves[0]
     disagreement = 0.0
     if len(halves) == 2:
         error = math.hypot(halves[0].stderr, halves[1].stderr)
         disagreement = (halves[0].value - halves[1].value) / error
-    status = judge(ess=min(half.ess for half in halves), disagreement=disagreement)
-    if any(half.constant for half in halves):
-        status = CONSTANT
-    diagnostics |= {"ess": best.ess, "n_chains": best.n}
+    verdicts = [judge(half.ess, tail=half.tail, n=half.n) for half in halves]
+    verdicts = [CONSTANT for half in halves if half.constant] + verdicts
+    bad = [verdict for verdict in verdicts if verdict != OK]
+    status = bad[0] if bad else judge(disagreement=disagreement)
+    diagnostics |= {"ess": best.ess, "n_chains": best.n, "tail_shape": best.tail}
     return LogZ(log_z_reference + best.value, best.stderr, lower, upper, "ais", status, diagnostics)

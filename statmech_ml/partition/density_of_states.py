@@ -18,17 +18,18 @@ from scipy.special import logsumexp
 
 from ..errors import InvalidInput
 from ..statistics import Estimate
+from ._weights import disagree, widening
 from .logz import (
     EXACT,
     LEVELS_MISSED,
     MAX_MISSED,
-    MAX_SPREAD,
     MAX_WIDTH,
     NOT_CONVERGED,
     OK,
     WALKERS_DISAGREE,
     LogZ,
 )
+from .path.base import LARGEST
 
 _METHOD = "wang-landau"
 
@@ -80,7 +81,8 @@ class DensityOfStates:
 
         The status is "not converged" when a walker's modification factor did not yet fall as 1/t,
         "levels missed" when levels that matter at this beta were not met by some walker, "walkers
-        disagree" when their log Z spread by more than 0.5, otherwise "ok".
+        disagree" when their log Z spread by more than 0.5 or less than half of them carry Z,
+        otherwise "ok".
 
         Raises InvalidInput unless beta is one finite number, and where bins are wider than 1/beta.
         """
@@ -97,7 +99,7 @@ class DensityOfStates:
             status = NOT_CONVERGED
         elif self._weights(self.log_g, beta)[missed].sum() > MAX_MISSED * stderr:
             status = LEVELS_MISSED
-        elif not np.std(of_each, ddof=1) <= MAX_SPREAD:
+        elif disagree(of_each):
             status = WALKERS_DISAGREE
         diagnostics |= {
             "n_chains": self.n_walkers,
@@ -128,6 +130,10 @@ class DensityOfStates:
             raise InvalidInput(f"beta={beta!r} is not one number.") from error
         if not math.isfinite(value):
             raise InvalidInput(f"beta={beta!r} is not finite.")
+        if abs(value) > LARGEST:
+            raise InvalidInput(
+                f"beta={beta!r} is above {LARGEST:g}: beta E leaves double precision."
+            )
         if self.variances.any() and abs(value) * self.bin_width > MAX_WIDTH:
             raise InvalidInput(
                 f"Bins of width {self.bin_width:g} are too wide for beta={value:g}: the energies "
@@ -162,7 +168,9 @@ class DensityOfStates:
             [f(mean_log_g(np.delete(self.log_g_walkers, w, axis=0))) for w in range(n)]
         )
         stderr = math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum()))
-        return n * whole - (n - 1) * float(without.mean()), stderr
+        value = n * whole - (n - 1) * float(without.mean())
+        # What walkers differ by may lie below the rounding of the value.
+        return value, max(widening(n) * stderr, float(np.spacing(abs(value))))
 
     def _estimate(self, f: Callable[[np.ndarray], Any]) -> Estimate:
         value, stderr = self._jackknife(f)
@@ -179,10 +187,10 @@ def mean_log_g(log_g: np.ndarray) -> np.ndarray:
 
 
 def stderr_log_g(log_g: np.ndarray) -> np.ndarray:
-    """Jackknife errors of `mean_log_g`; infinite where only one walker was."""
+    """Jackknife errors of `mean_log_g`, widened; infinite where only one walker was."""
     n = len(log_g)
     known = np.isfinite(log_g).sum(axis=0) >= 2
     without = np.array([mean_log_g(np.delete(log_g[:, known], w, axis=0)) for w in range(n)])
     stderr = np.full(log_g.shape[1], np.inf)
     stderr[known] = np.sqrt((n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
-    return stderr
+    return widening(n) * stderr

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import InvalidInput
 from ..exact import enumeration, gaussian_rbm, pairwise, rbm
 from ..models import BernoulliRBM, GaussianRBM, Ising
+from ..systems import EnergyModel
 from .logz import EXACT, LogZ
 from .path import Path
 
@@ -33,7 +34,8 @@ def exact_sum(model: Any, beta: float | None = None) -> LogZ:
     Raises
     ------
     InvalidInput
-        For spaces that are continuous or too large, and beta= together with a path.
+        For what is no model, spaces that are continuous or too large, and beta= together with a
+        path.
 
     >>> from statmech_ml.models import BernoulliRBM
     >>> rbm = BernoulliRBM(visible_bias=[0.5], hidden_bias=[-1.0], weights=[[2.0]])
@@ -46,6 +48,11 @@ def exact_sum(model: Any, beta: float | None = None) -> LogZ:
                 f"beta={beta!r} together with a path: the path ends at its own beta."
             )
         model, beta = model.target
+    if not isinstance(model, EnergyModel):
+        raise InvalidInput(
+            f"{model!r} is no model: it has no space, energy(x) and reduced_energy(x, beta). Give "
+            "one of statmech_ml.models, or a path to one."
+        )
     beta = 1.0 if beta is None else beta
     if isinstance(model, BernoulliRBM):
         value = rbm.log_z(model, beta)

@@ -42,7 +42,7 @@ def importance_sampling(
     -------
     LogZ
         exp(value) is unbiased, `lower` a lower bound on average. diagnostics: ess, n_chains,
-        lower_stderr, cost, provenance.
+        tail_shape, lower_stderr, cost, provenance.
 
     Raises
     ------

@@ -72,9 +72,9 @@ class LogZ:
     status : str
         "exact", "ok", or what is wrong: "low ess", "low overlap", "forward and reverse disagree",
         "coarse ladder", "few round trips", "constant weights", "not converged", "levels missed",
-        "walkers disagree", "populations disagree", "heavy tail". Anything but the first two says: do not trust the error bar.
-        Deterministic approximations have no error bar at all; theirs says "lower bound" or
-        "approximate".
+        "walkers disagree", "populations disagree", "heavy tail". Anything but the first two says:
+        do not trust the error bar. Deterministic approximations have no error bar at all; theirs
+        says "lower bound" or "approximate".
     diagnostics : mapping
         What the method knows besides: ess, log-weights, ladder, cost, provenance.
 

@@ -37,10 +37,11 @@ from ..samplers import State
 from . import _arguments
 from ._adaptive import Ladder, equal_steps
 from ._arguments import check_count, check_path, provenance
+from ._influence import MIN_CLUSTERS
 from ._resampling import systematic
 from ._tuning import tuned
-from ._weights import check_log_weights, log_mean, mean_log
-from .logz import CONSTANT, LogZ, judge
+from ._weights import check_log_weights, disagree, log_mean, mean_log, widening
+from .logz import CONSTANT, OK, POPULATIONS_DISAGREE, LogZ, judge
 from .path import Path
 
 DEFAULT_LEVELS = 200
@@ -70,8 +71,8 @@ def population_annealing(
     rng : int or numpy Generator
         The seed. There is no default.
     n_populations : int, default 32
-        Independent populations, at least 2. Their spread is the error bar; with n of them it is
-        itself known to one part in sqrt(2 n).
+        Independent populations, at least 4. Their spread is the error bar, widened for their
+        number; with n of them it is itself known to one part in sqrt(2 n).
     sweeps_per_level : int, default 1
     resample_below : float, default 0.5
         A population is resampled when its effective sample size falls below this part of its size:
@@ -107,7 +108,7 @@ def population_annealing(
     check_path(path, "population_annealing")
     adaptive = isinstance(ladder, str) and ladder == "adaptive"
     lams = _arguments.ladder(None if adaptive else ladder, n_levels, DEFAULT_LEVELS)
-    check_count("n_populations", n_populations, 2)
+    check_count("n_populations", n_populations, MIN_CLUSTERS)
     check_count("sweeps_per_level", sweeps_per_level, 1)
     check_count("n_chains", n_chains, 2 * n_populations)
     if n_chains % n_populations:
@@ -159,11 +160,16 @@ def population_annealing(
                 resamplings[uneven] += 1
             tick()
     log_w += log_z[:, None]
-    values = check_log_weights(_scaled(log_w)[0], "populations'")
+    values = check_log_weights(_scaled(log_w)[0], "values of populations")
     mean = log_mean(values)
     lower, lower_stderr = mean_log(values)
     share = np.bincount(family, np.exp(log_w - logsumexp(log_w)).ravel(), n_chains)
     ess = 1.0 / float((share**2).sum())
+    status = judge(ess=ess)
+    if mean.constant:
+        status = CONSTANT
+    elif status == OK and disagree(values):
+        status = POPULATIONS_DISAGREE
     log_z_0 = path.log_z_reference
     diagnostics: dict[str, Any] = {
         "ess": ess,
@@ -185,10 +191,10 @@ def population_annealing(
         diagnostics["acceptance"] = np.array(acceptance)
     return LogZ(
         log_z_0 + mean.value,
-        mean.stderr,
+        mean.stderr * widening(n_populations),
         lower=log_z_0 + lower,
         method="population annealing",
-        status=CONSTANT if mean.constant else judge(ess=ess),
+        status=status,
         diagnostics=diagnostics,
     )
 

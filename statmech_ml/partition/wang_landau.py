@@ -36,8 +36,9 @@ from ..samplers._local import check_local
 from ..samplers.base import over_chains
 from ..systems import EnergyModel, delta_energy, energy, require
 from ._arguments import check_count
+from ._influence import MIN_CLUSTERS
 from .density_of_states import DensityOfStates, mean_log_g, stderr_log_g
-from .logz import LogZ
+from .logz import MAX_WIDTH, LogZ
 from .path import Path, Tempering
 
 STREAM = "wang-landau/philox4x32-10/1"
@@ -87,7 +88,7 @@ def wang_landau(
     n_levels : None
         There is no ladder; the levels are the energies.
     n_chains : int, default 16
-        Independent walkers, at least 2.
+        Independent walkers, at least 4.
     rng : int or numpy Generator
         The seed. There is no default.
     n_sweeps : int, default 20000
@@ -122,7 +123,7 @@ def wang_landau(
             f"n_levels={n_levels!r}: Wang-Landau has no ladder. Leave it out; n_sweeps= sets the "
             "length of the run."
         )
-    check_count("n_chains", n_chains, 2)
+    check_count("n_chains", n_chains, MIN_CLUSTERS)
     check_count("n_sweeps", n_sweeps, 20)
     if isinstance(path, Path) and not isinstance(path, Tempering):
         raise InvalidInput(
@@ -134,7 +135,7 @@ def wang_landau(
     seed = _rng.seed_from(rng)
     began = time.perf_counter()
     x = model.space.random(seed, np.arange(n_chains, dtype=np.uint32))
-    width, origin = _levels(model, seed, bin_width)
+    width, origin = _levels(model, seed, bin_width, beta)
     walk, origin = _walks(model, x, seed, n_sweeps, width, origin)
     density = _density(model, walk, width, origin, bin_width is not None)
     sweeps = n_chains * n_sweeps
@@ -172,7 +173,7 @@ def _check_model(model: Any) -> None:
 # --- levels ---------------------------------------------------------------------------------------
 
 
-def _levels(model: Any, seed: int, bin_width: Any) -> tuple[float, float]:
+def _levels(model: Any, seed: int, bin_width: Any, beta: float) -> tuple[float, float]:
     """Distance of two levels, and the energy of one of them."""
     x = model.space.random(seed, np.arange(_PROBES, dtype=np.uint32))
     values = model.space.values
@@ -199,9 +200,11 @@ def _levels(model: Any, seed: int, bin_width: Any) -> tuple[float, float]:
             "nothing to count. log Z is that of free sites, n_sites log(n_values) - beta E."
         )
     if scale / width > _MAX_LEVELS:
+        # Fine enough to see the shape of g, and for the weights at the path's beta.
+        fits = min(scale / 100, 0.5 * MAX_WIDTH / beta if beta else math.inf)
         raise InvalidInput(
             f"The energies of {model!r} have no common spacing above {width:.3g}, which gives too "
-            f"many levels. Collect them in bins: bin_width={scale / 100:.2g}, for example."
+            f"many levels. Collect them in bins: bin_width={fits:.2g}, for example."
         )
     return width, origin
 

@@ -30,10 +30,13 @@ from scipy.special import expit
 
 from ..errors import InvalidInput
 from ._arguments import check_path
-from .ais import ais, ais_from_log_weights
+from ._weights import as_numbers
+from .ais import ais, from_log_weights
 from .bar import bar_from_work
 from .logz import OK, LogZ, judge
 from .path import Path
+
+_NAMES = ("values of work", "values of reverse work")
 
 
 def jarzynski(
@@ -123,11 +126,9 @@ def jarzynski_from_work(work: Any, log_z_reference: float = 0.0) -> LogZ:
     >>> print(jarzynski_from_work([0.3, 1.1, 0.4, 0.8]))
     log_z = -0.60(17) [jarzynski, ess 4/4, low ess]
     """
-    try:
-        log_w = -np.asarray(work, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"work={work!r} is no array of numbers (chain,).") from error
-    return _as_work(ais_from_log_weights(log_w, log_z_reference=log_z_reference), log_z_reference)
+    log_w = -as_numbers(work, _NAMES[0])
+    run = from_log_weights(log_w, None, log_z_reference, _NAMES)
+    return _as_work(run, float(log_z_reference))
 
 
 def crooks(

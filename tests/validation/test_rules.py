@@ -212,6 +212,13 @@ def test_seed_depends_on_the_name():
     assert derive_seed(1, "a") != derive_seed(2, "a")
 
 
+def test_infinite_deviations_are_stored_by_name():
+    far = Mutant("far", lambda seed, scale: [z_score(-np.inf)])
+    outcome = run_checks([check(lambda seed, scale: [z_score(0.5)], far)], tier="fast", seed=1)
+    stored = json.loads(json.dumps(outcome.to_json(), allow_nan=False))
+    assert stored["verdicts"][0]["mutants"][0]["z"] == "-inf"
+
+
 def test_json_is_plain_and_complete():
     names = []
     checks = [check(lambda seed, scale: [z_score(0.5)]), check(lambda seed, scale: [z_score(9.0)])]

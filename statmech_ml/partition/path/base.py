@@ -104,9 +104,24 @@ class Path(ABC):
         return log_w, state, info
 
 
+SMALLEST, LARGEST = 1e-50, 1e50
+"""Inverse temperatures beyond which powers of beta E leave double precision."""
+
+
+def check_sampler(sampler: Any) -> None:
+    """InvalidInput for what is no sampler, its name for example."""
+    if not isinstance(sampler, Sampler):
+        raise InvalidInput(
+            f"sampler={sampler!r} is no sampler. Give one of statmech_ml.samplers with its "
+            "settings, such as HeatBath() or MALA()."
+        )
+
+
 def inverse_temperature(beta: Any) -> float:
     """The beta at which a path ends, or InvalidInput."""
     try:
+        if isinstance(beta, bool | np.bool | str | bytes):
+            raise TypeError("a number is needed")
         value = float(beta)
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"beta={beta!r} is not one number; a path ends at one beta.") from error
@@ -114,5 +129,10 @@ def inverse_temperature(beta: Any) -> float:
         raise InvalidInput(
             f"beta={beta!r} cannot work: inverse temperatures are finite and >= 0. For an "
             "antiferromagnet turn the sign of the coupling."
+        )
+    if value and not SMALLEST <= value <= LARGEST:
+        raise InvalidInput(
+            f"beta={beta!r} lies beyond {SMALLEST:g} to {LARGEST:g}, where powers of beta E leave "
+            "double precision. Measure energies in other units."
         )
     return value

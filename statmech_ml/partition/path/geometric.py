@@ -9,7 +9,7 @@ from ...models.interpolated import Interpolated
 from ...samplers import MALA, Sampler
 from ...spaces import Space
 from ...systems import EnergyModel
-from .base import Path, inverse_temperature
+from .base import Path, check_sampler, inverse_temperature
 
 
 class Reference(Protocol):
@@ -64,6 +64,7 @@ class Geometric(Path):
     ) -> None:
         self.reference = reference
         self.sampler = MALA() if sampler is None else sampler
+        check_sampler(self.sampler)
         self.beta = inverse_temperature(beta)
         if self.beta == 0.0:
             raise InvalidInput(

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...errors import InvalidInput
 from ...samplers import MALA, Sampler
-from .base import Path
+from .base import Path, check_sampler
 
 
 class Switching(Path):
@@ -39,6 +39,7 @@ class Switching(Path):
             )
         self.model = model
         self.sampler = MALA() if sampler is None else sampler
+        check_sampler(self.sampler)
         self.target = (model, 1.0)
         self.sampler.check(model)
 

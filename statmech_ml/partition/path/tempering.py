@@ -9,7 +9,7 @@ from ...errors import InvalidInput, MissingCapability
 from ...samplers import HeatBath, Sampler
 from ...spaces import Discrete
 from ...systems import EnergyModel
-from .base import Path, inverse_temperature
+from .base import Path, check_sampler, inverse_temperature
 
 
 class Tempering(Path):
@@ -44,8 +44,14 @@ class Tempering(Path):
     def __init__(self, model: EnergyModel, beta: float, sampler: Sampler | None = None) -> None:
         self.model: Any = model
         self.sampler = HeatBath() if sampler is None else sampler
+        check_sampler(self.sampler)
         self.beta = inverse_temperature(beta)
         self.target = (model, self.beta)
+        if not isinstance(model, EnergyModel):
+            raise InvalidInput(
+                f"The model {model!r} has no space, energy(x) and reduced_energy(x, beta). Give a "
+                "model: one of statmech_ml.models."
+            )
         space = model.space
         if not isinstance(space, Discrete):
             raise InvalidInput(

@@ -16,7 +16,7 @@ from ...models import BernoulliRBM, GaussianRBM
 from ...samplers import BlockGibbs, Sampler, State
 from ...samplers._cpu import layers
 from ...samplers.base import Info, advanced
-from .base import Path, inverse_temperature
+from .base import Path, check_sampler, inverse_temperature
 
 Precision = Literal["single", "double"]
 
@@ -69,6 +69,7 @@ class Weights(Path):
         if precision not in ("single", "double"):
             raise InvalidInput(f"precision={precision!r} must be 'single' or 'double'.")
         self.sampler = BlockGibbs() if sampler is None else sampler
+        check_sampler(self.sampler)
         self.beta = inverse_temperature(beta)
         self.target = (rbm, self.beta)
         self.precision = precision
