@@ -281,8 +281,8 @@ def _ends(low: Any, high: Any) -> tuple[float, float]:
 
 def _check_wanted(n_levels: Any, acceptance: Any) -> None:
     if (n_levels is None) == (acceptance is None):
-        given = "neither" if n_levels is None else "both"
-        raise InvalidInput(f"Give one of n_levels= and acceptance=; {given} was given.")
+        given = "neither was" if n_levels is None else "both were"
+        raise InvalidInput(f"Give one of n_levels= and acceptance=; {given} given.")
     if n_levels is not None:
         _check_count("n_levels", n_levels, 2)
         if n_levels > _MAX_LEVELS:

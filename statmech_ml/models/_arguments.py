@@ -34,7 +34,8 @@ def numbers(value: Any, ndim: int, name: str) -> np.ndarray:
         raise InvalidInput(f"{name} is no array of numbers: {error}.") from error
     if array.ndim != ndim or 0 in array.shape:
         raise InvalidInput(
-            f"{name} has shape {array.shape}; {ndim} non-empty dimension(s) are needed."
+            f"{name} has shape {array.shape}; {ndim} non-empty dimension(s) are needed, such as "
+            f"{'[1.0, 2.0]' if ndim == 1 else '[[1.0, 2.0]]'}."
         )
     if not np.isfinite(array).all():
         raise InvalidInput(f"{name} holds NaN or infinite values.")

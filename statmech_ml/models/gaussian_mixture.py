@@ -56,8 +56,10 @@ class GaussianMixture(Model):
     Parameters
     ----------
     weights : array (K,)
-        Positive. They need not sum to 1: log Z is the log of their sum.
+        Positive. They need not sum to 1; the mixture is then not normalised, and log Z the log of
+        their sum.
     means : array (K, dim)
+        One row per component: ``[[-2.0], [2.0]]`` for two on a line.
     stddevs : float, array (K,) or (K, dim), default 1.0
         In the units of x.
 

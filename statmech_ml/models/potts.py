@@ -95,6 +95,10 @@ class Potts(Model):
                 f"lattice={lattice!r} is no lattice. Build one: lattices.square(32, 32), or "
                 "lattices.from_edges(edges)."
             )
+        if not isinstance(q, int | np.integer) or not 2 <= q <= 127:
+            raise InvalidInput(
+                f"q={q!r} is not in 2..127: a site needs two values at least, and int8 holds them."
+            )
         self.lattice = lattice
         self.space = Levels(lattice.n_sites, q)
         self.coupling = per_bond_or_site(coupling, lattice.n_bonds, "coupling", "bonds")

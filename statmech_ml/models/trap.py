@@ -67,7 +67,7 @@ class HarmonicTrap(Model):
     arrays: HarmonicTrapArrays
 
     def __init__(self, stiffness: Any, dim: int = 1) -> None:
-        ends = numbers(stiffness, 1, "stiffness")
+        ends = numbers(np.atleast_1d(stiffness), 1, "stiffness")
         if ends.shape != (2,) or not (ends > 0.0).all():
             raise InvalidInput(
                 f"stiffness={stiffness!r} must be two positive numbers, those at the start and at "

@@ -223,15 +223,24 @@ def correlation(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tau, ess
 
 
-def drift(halves: np.ndarray) -> float:
+def effective(ess: np.ndarray, n: int, independent: float, error: float) -> float:
+    """Effective draws: least of the levels, and no more than their common error allows.
+
+    `independent` is the variance that n independent draws of each level would have. The scatter of
+    whole chains sees what the levels, taken one by one, do not: a ladder that is slow as a whole.
+    """
+    least = float(ess.min())
+    return min(least, n * independent / error**2) if independent > 0.0 < error else least
+
+
+def drift(shares: np.ndarray) -> float:
     """Change of log Z from the first half of the draws to the second, in errors, by chains.
 
-    `halves` (K, R, D) add up along the ladder to the integral of the slope: half the energy that a
-    sample needs to be one level higher, less half of that to be one lower.
+    `shares` (K, R, D) are what samples say of log Z: their means by levels add up to its change.
     """
-    middle = halves.shape[2] // 2
-    change = np.zeros(halves.shape[1])
-    for level in map(_finite, halves):
+    middle = shares.shape[2] // 2
+    change = np.zeros(shares.shape[1])
+    for level in map(_finite, shares):
         change += level[:, middle:].mean(axis=1) - level[:, :middle].mean(axis=1)
     error = float(stderr(change / len(change)))
     return float(change.mean()) / error if error > 0.0 else 0.0

@@ -81,10 +81,16 @@ class Mixture:
 
     def covariance(self, moments: Moments) -> np.ndarray:
         """Covariance (m, m) of what changes by the sum of psi_n = -(X_n + X p^T H^+ p_n)."""
-        xx, xp, psi = moments
+        psi = moments.psi
+        if psi is None or self._clusters is None or self._psi_p is None:
+            return self.independent(moments)
+        gain = moments.xp @ self._inverse
+        return self._clusters.covariance(psi + self._psi_p @ gain.T)
+
+    def independent(self, moments: Moments) -> np.ndarray:
+        """The same, were all samples independent."""
+        xx, xp, _ = moments
         gain = xp @ self._inverse
-        if psi is not None and self._clusters is not None and self._psi_p is not None:
-            return self._clusters.covariance(psi + self._psi_p @ gain.T)
         cross = gain @ xp.T
         second = xx + cross + cross.T + gain @ self._gram @ gain.T
         # Less the squares of the means in each state, whose number of samples is fixed.

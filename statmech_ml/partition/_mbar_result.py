@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import InvalidInput
 from ._mbar_mixture import Mixture
 from ._mbar_solver import Table
+from .logz import OK
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ class Mbar:
         W_nj^2), and this is the least overlap that must be crossed to reach every state. 1 where
         all states are one; where little overlaps, what O_ij would be between two states of equally
         many samples.
+    inefficiency : float (K,)
+        Variance of f_k - f_k[0] over that of independent samples.
+    status : str
+        "ok"; "low overlap" where overlap is below 0.03; "constant weights" where all states are one
+        up to a constant: the samples do not tell an error, and it is given as 1 / n.
     passes : int
         How often all samples were visited to solve the equations.
     """
@@ -82,13 +88,20 @@ class Mbar:
     n_effective: np.ndarray
     overlap_matrix: np.ndarray
     overlap: float
+    inefficiency: np.ndarray
+    status: str
     passes: int
     _mixture: Mixture = field(repr=False, compare=False)
 
     @property
     def stderr(self) -> np.ndarray:
         """Standard errors (K,) of f_k - f_k[0]."""
-        return np.sqrt(np.diag(self.covariance))
+        return roots(self.covariance)
+
+    @property
+    def ok(self) -> bool:
+        """Whether f_k and their errors can be trusted."""
+        return self.status == OK
 
     def difference(self, i: int, j: int) -> tuple[float, float]:
         """f_k[j] - f_k[i] and its standard error."""
@@ -136,7 +149,7 @@ class Mbar:
         covariance = self._mixture.covariance(self._mixture.moments(columns))
         centred = several - value[:, None]
         variance = (w * centred) @ centred.T
-        stderr = np.sqrt(np.diag(covariance))
+        stderr = roots(covariance)
         one = observables.ndim == 1
         return Expectation(
             float(value[0]) if one else value,
@@ -171,15 +184,26 @@ class Mbar:
         return FreeEnergies(f - f0, covariance, 1.0 / np.sum(list(others.map(squares)), axis=0))
 
 
+def roots(covariance: np.ndarray) -> np.ndarray:
+    """Standard errors; a variance that rounding took below zero is zero."""
+    return np.asarray(np.sqrt(np.maximum(np.diag(covariance), 0.0)))
+
+
 def as_table(u_ln: Any, given: Table) -> Table:
     """Energies of the samples of `given` in other states, checked but for their values."""
-    u_ln = u_ln if hasattr(u_ln, "shape") else real_numbers("u_ln", u_ln)
+    u_ln = sliced("u_ln", u_ln)
     if len(u_ln.shape) != 2 or not u_ln.shape[0] or u_ln.shape[1] != given.n_samples:
         raise InvalidInput(
             f"The reduced energies have shape {tuple(u_ln.shape)}; each state needs one for each "
             f"of the {given.n_samples} samples."
         )
     return Table(u_ln, None)
+
+
+def sliced(name: str, given: Any) -> Any:
+    """Energies that are sliced, of a dtype of real numbers where they tell; else an array."""
+    kind = np.dtype(getattr(given, "dtype", np.float64)).kind
+    return given if hasattr(given, "shape") and kind in "biuf" else real_numbers(name, given)
 
 
 def real_numbers(name: str, given: Any) -> np.ndarray:

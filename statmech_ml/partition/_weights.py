@@ -111,8 +111,11 @@ def disagree(log_z: np.ndarray) -> bool:
 
 
 def widening(n: int) -> float:
-    """Factor of an error from n independent estimates that gives z-scores unit variance."""
-    return math.sqrt((n - 1) / (n - 3))
+    """Factor of an error from n independent estimates that gives z-scores unit variance.
+
+    They are Student's t with n - 1 degrees of freedom; below four estimates they have no variance.
+    """
+    return math.sqrt((n - 1) / (n - 3)) if n > 3 else math.inf
 
 
 def mean_log(log_w: np.ndarray) -> tuple[float, float]:
@@ -144,13 +147,13 @@ def check_log_weights(given: Any, name: str) -> np.ndarray:
     if bad.any():
         raise InvalidInput(
             f"{int(bad.sum())} of {len(log_w)} {name} are NaN or an infinite weight. Energies must "
-            "be numbers; a forbidden state has energy +inf, and the reference must "
-            "not allow less than the target."
+            "be numbers; a forbidden state has energy +inf, and the reference must not allow less "
+            "than the target."
         )
     if np.isneginf(log_w).all():
         raise StatmechError(
-            f"All weights of {len(log_w)} {name} are zero: every chain ended where the other end "
-            "of the path has no weight, so nothing is known about Z. Take more levels and sweeps, "
-            "or a reference that covers the target."
+            f"All {len(log_w)} weights are zero ({name}): every chain ended where the other end of "
+            "the path has no weight, so nothing is known about Z. Take more levels and sweeps, or "
+            "a reference that covers the target."
         )
     return log_w

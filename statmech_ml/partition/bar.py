@@ -28,15 +28,19 @@ from ._equilibrium import (
     DEFAULT_CHAINS,
     DEFAULT_DRAWS,
     correlation,
+    drift,
+    effective,
     equilibrate,
     settings,
 )
 from ._influence import Clusters, stderr
+from ._mbar_result import real_numbers
 from .logz import CONSTANT, LogZ, judge
 from .path import Path
 
 _NO_OVERLAP = 1e-100  # sum of p_0 p_1
 
+_LARGEST = 1e150  # kT, of works: their squares are numbers
 # Works that differ by less than this are equal up to the rounding of the energies.
 _EQUAL = 1e-12
 
@@ -67,7 +71,8 @@ def bar(
     n_draws : int, default 200
         Samples of each chain at each level.
     burn_in : int, default 50
-        Sweeps at each level on the way up, before any sample.
+        Sweeps at each level on the way up. After them all levels run n_draws thin sweeps more, with
+        exchange where there is any, before the first sample.
     thin : int, default 1
         Sweeps between samples.
     exchange : bool, default False
@@ -79,9 +84,10 @@ def bar(
     -------
     LogZ
         lower and upper are the mean works, bounds in equilibrium. diagnostics: differences (of log
-        Z, by pairs) and their stderr; overlap (least of the pairs), overlaps; tau and ess (least of
-        the levels), n_chains, n_draws, ladder, cost, provenance; acceptance, and with exchange
-        swap_acceptance and round_trips.
+        Z, by pairs) and their stderr; overlap (least of the pairs), overlaps; tau, ess (least of
+        the levels, and no more than the error allows), drift (change of log Z between the halves of
+        the run, in errors), n_chains, n_draws, ladder, cost, provenance; acceptance, and with
+        exchange swap_acceptance and round_trips.
 
     Raises
     ------
@@ -117,13 +123,27 @@ def bar(
     psi = np.stack([p.forward.sum(axis=1) + p.reverse.sum(axis=1) for p in pairs], axis=1)
     differences = np.array([-pair.difference for pair in pairs])
     tau, ess = correlation(np.concatenate([up[:-1], down[-1:]]))
-    evidence = {"overlap": min(pair.overlap for pair in pairs), "ess": float(ess.min())}
     error = float(stderr(psi.sum(axis=1)))
+    n = up[0].size
+    influence = np.zeros(up.shape)
+    for k, pair in enumerate(pairs):
+        influence[k] += pair.forward
+        influence[k + 1] += pair.reverse
+    evidence = {
+        "overlap": min(pair.overlap for pair in pairs),
+        "ess": effective(ess, n, float((influence**2).sum()), error),
+        "drift": drift(n * influence),
+    }
     if not all(math.isfinite(pair.spread) for pair in pairs):
         error = math.inf
-    status = judge(**evidence, round_trips=sampled.diagnostics.get("round_trips", math.inf))
+    status = judge(
+        **evidence,
+        round_trips=sampled.diagnostics.get("round_trips", math.inf),
+        n_chains=run.n_chains,
+    )
+    error = max(error, 1.0 / n)
     if all(pair.constant for pair in pairs):
-        status, error = CONSTANT, 1.0 / up[0].size
+        status = CONSTANT
     reference = path.log_z_reference
     return LogZ(
         reference + float(differences.sum()),
@@ -197,15 +217,23 @@ def bar_from_work(
     if (clusters_f is None) != (clusters_r is None):
         raise InvalidInput("Give clusters of both directions, or of neither.")
     if clusters_f is not None and math.isfinite(variance):
-        groups = Clusters(np.concatenate([clusters_f, clusters_r]), n)
+        labels = [np.asarray(given) for given in (clusters_f, clusters_r)]
+        for name, given, n_works in zip(("clusters_f", "clusters_r"), labels, n, strict=True):
+            if given.shape != (n_works,):
+                raise InvalidInput(
+                    f"{name} has shape {given.shape}; one label is needed for each of {n_works} "
+                    "works, (n,)."
+                )
+        groups = Clusters(np.concatenate(labels), n)
         columns = np.concatenate([pair.forward, pair.reverse])[None]
         psi = groups.influence(groups.sums(columns, 0))
         variance = float(groups.covariance(psi)[0, 0])
         ess *= min(1.0, independent / variance) if variance else 1.0
     evidence = {"overlap": pair.overlap, "ess": ess}
     status, error = judge(**evidence), math.sqrt(variance)
+    error = max(error, 1.0 / float(n.min()))
     if pair.constant:
-        status, error = CONSTANT, 1.0 / n.min()
+        status = CONSTANT
     return LogZ(
         log_z_reference - pair.difference,
         error,
@@ -288,13 +316,15 @@ def _stderr_of_mean(works: np.ndarray) -> float:
 
 
 def _works(given: Any, name: str) -> np.ndarray:
-    try:
-        w = np.array(given, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{name}={given!r} is not a list of works.") from error
+    w = real_numbers(name, given)
     if w.ndim != 1 or len(w) < 2:
         raise InvalidInput(f"{name} has shape {w.shape}; at least 2 works are needed, (n,).")
     _check(w, name)
+    if (np.abs(w[np.isfinite(w)]) > _LARGEST).any():
+        raise InvalidInput(
+            f"{name} holds works beyond {_LARGEST:g} kT, which double precision cannot add up. "
+            "Where they stand for what is forbidden, give +inf."
+        )
     return w
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidInput
+from ._mbar_result import real_numbers
 
 
 class TemperedEnergies:
@@ -91,10 +92,7 @@ def _product(factors: np.ndarray, energies: np.ndarray) -> np.ndarray:
 
 
 def _line(name: str, given: Any) -> np.ndarray:
-    try:
-        values = np.asarray(given, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{name}={given!r} is not an array of numbers.") from error
+    values = real_numbers(name, given)
     if values.ndim != 1 or not len(values):
         raise InvalidInput(f"{name} has shape {values.shape}; a list of numbers is needed.")
     return values

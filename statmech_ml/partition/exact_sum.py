@@ -65,7 +65,8 @@ def exact_sum(model: Any, beta: float | None = None) -> LogZ:
         n_states = 2**model.space.size
     else:
         value = enumeration.log_z(model, beta)
-        n_states = model.space.n_states
+        space: Any = model.space
+        n_states = space.n_states
     if not isinstance(value, float):
         raise InvalidInput(f"beta={beta!r} is an array; exact_sum answers for one beta.")
     return LogZ(

@@ -14,6 +14,8 @@ from ..statistics.estimate import with_error
 
 MIN_ESS = 50.0
 """Effective number of independent weights below which an error bar is not trusted."""
+MIN_ESS_PER_CHAIN = 5.0
+"""Effective draws of each chain below which it may remember its start: it ran for ten tau."""
 MIN_OVERLAP = 0.03
 """Overlap of neighbouring ensembles below which their free-energy difference is not trusted."""
 MAX_DISAGREEMENT = 4.0
@@ -21,7 +23,8 @@ MAX_DISAGREEMENT = 4.0
 MAX_DISCRETISATION = 1.0
 """Discretisation error, in sampling errors, above which a ladder is too coarse to integrate."""
 MIN_ROUND_TRIPS = 10
-"""Round trips of all replicas together below which replica exchange has not mixed the ladder."""
+"""Round trips of all replicas together below which replica exchange has not mixed the ladder; on
+average each independent ladder must have seen one besides."""
 MAX_SPREAD = 0.5
 """Standard deviation of log Z over walkers or populations above which their mean is not trusted."""
 MIN_EVENNESS = 0.5
@@ -46,6 +49,7 @@ LOW_OVERLAP = "low overlap"
 DISAGREE = "forward and reverse disagree"
 COARSE = "coarse ladder"
 FEW_ROUND_TRIPS = "few round trips"
+DRIFTING = "drifting"
 CONSTANT = "constant weights"
 HEAVY_TAIL = "heavy tail"
 NOT_CONVERGED = "not converged"
@@ -71,10 +75,10 @@ class LogZ:
         "ais", "exact", ...
     status : str
         "exact", "ok", or what is wrong: "low ess", "low overlap", "forward and reverse disagree",
-        "coarse ladder", "few round trips", "constant weights", "not converged", "levels missed",
-        "walkers disagree", "populations disagree", "heavy tail". Anything but the first two says:
-        do not trust the error bar. Deterministic approximations have no error bar at all; theirs
-        says "lower bound" or "approximate".
+        "coarse ladder", "few round trips", "drifting", "constant weights", "not converged",
+        "levels missed", "walkers disagree", "populations disagree", "heavy tail". Anything but the
+        first two says: do not trust the error bar. Deterministic approximations have none at all;
+        theirs says "lower bound" or "approximate".
     diagnostics : mapping
         What the method knows besides: ess, log-weights, ladder, cost, provenance.
 
@@ -140,6 +144,8 @@ def judge(
     round_trips: float = math.inf,
     tail: float = -math.inf,
     n: float = math.inf,
+    drift: float = 0.0,
+    n_chains: float = 0.0,
 ) -> str:
     """The status of an estimate, from what its method knows about it.
 
@@ -157,12 +163,16 @@ def judge(
         Round trips of replicas over the whole ladder.
     tail, n : float
         Pareto shape of the largest weights, and the number of all weights.
+    drift : float
+        Change of log Z from the first half of an equilibrium run to the second, in its errors.
+    n_chains : float
+        Independent chains or ladders of an equilibrium run, each of which must have relaxed.
 
     >>> judge(ess=12.0)
     'low ess'
     """
     # Written so that a NaN fails.
-    if not ess >= MIN_ESS:
+    if not ess >= max(MIN_ESS, MIN_ESS_PER_CHAIN * n_chains):
         return LOW_ESS
     if not tail <= min(MAX_TAIL, 1.0 - 1.0 / math.log10(n)):
         return HEAVY_TAIL
@@ -172,6 +182,8 @@ def judge(
         return DISAGREE
     if not abs(discretisation) <= MAX_DISCRETISATION:
         return COARSE
-    if not round_trips >= MIN_ROUND_TRIPS:
+    if not round_trips >= max(MIN_ROUND_TRIPS, n_chains):
         return FEW_ROUND_TRIPS
+    if not abs(drift) <= MAX_DISAGREEMENT:
+        return DRIFTING
     return OK

@@ -28,10 +28,10 @@ from ._arguments import check_count
 from ._equilibrium import DEFAULT_BURN_IN, DEFAULT_CHAINS, DEFAULT_DRAWS, correlation, settings
 from ._influence import Clusters
 from ._mbar_mixture import Mixture, Moments
-from ._mbar_result import Mbar, real_numbers
+from ._mbar_result import Mbar, real_numbers, sliced
 from ._mbar_solver import Table, check_energies, solve
 from .energies import AffineEnergies
-from .logz import CONSTANT, LogZ, judge
+from .logz import CONSTANT, LOW_OVERLAP, MIN_OVERLAP, OK, LogZ, judge
 from .path import Path
 
 # An overlap this near to 1 is that of states that are the same, up to rounding.
@@ -64,7 +64,8 @@ def mbar(
     n_draws : int, default 200
         Samples of each chain at each level.
     burn_in : int, default 50
-        Sweeps at each level on the way up, before any sample.
+        Sweeps at each level on the way up. After them all levels run n_draws thin sweeps more, with
+        exchange where there is any, before the first sample.
     thin : int, default 1
         Sweeps between samples.
     exchange : bool, default False
@@ -76,8 +77,9 @@ def mbar(
     -------
     LogZ
         diagnostics: overlap, overlap_matrix, log_z and log_z_stderr at every level, n_effective;
-        tau and ess (least of the levels), n_chains, n_draws, ladder, cost, provenance; acceptance,
-        and with exchange swap_acceptance and round_trips.
+        tau, ess (least of the levels, and no more than the error allows), drift (change of log Z
+        between the halves of the run, in errors), n_chains, n_draws, ladder, cost, provenance;
+        acceptance, and with exchange swap_acceptance and round_trips.
 
     Raises
     ------
@@ -117,11 +119,20 @@ def mbar(
     )
     # The slowest that a sample does: its energy difference between the ends.
     tau, ess = correlation(sampled.values[-1] - sampled.values[0])
-    evidence = {"overlap": solution.overlap, "ess": float(ess.min())}
-    status = judge(**evidence, round_trips=sampled.diagnostics.get("round_trips", math.inf))
     error = float(solution.stderr[-1])
-    if solution.overlap >= 1.0 - _EQUAL:
-        status, error = CONSTANT, 1.0 / n
+    evidence = {
+        "overlap": solution.overlap,
+        "ess": _equilibrium.effective(ess, n, 1.0, math.sqrt(float(solution.inefficiency[-1]))),
+        "drift": _equilibrium.drift(_shares(lams, sampled.values, affine)),
+    }
+    status = judge(
+        **evidence,
+        round_trips=sampled.diagnostics.get("round_trips", math.inf),
+        n_chains=run.n_chains,
+    )
+    error = max(error, 1.0 / n)
+    if not solution.ok:
+        status = solution.status
     return LogZ(
         path.log_z_reference - float(solution.f_k[-1]),
         error,
@@ -199,19 +210,44 @@ def mbar_from_energies(
         moments = mixture.moments(
             lambda a, b, u: np.exp(f[:, None] - u - solution.log_d[a:b]),
         )
-    covariance = mixture.covariance(moments)
-    covariance = covariance - covariance[:1] - covariance[:, :1] + covariance[0, 0]
+    covariance = _relative(mixture.covariance(moments))
+    alone = np.diag(_relative(mixture.independent(moments)))
+    ratio = np.divide(np.diag(covariance), alone, out=np.ones(len(f)), where=alone > 0.0)
     norm = np.sqrt(np.diag(moments.xx))
+    overlap = _weakest_link(moments.xx / np.outer(norm, norm))
+    status = OK if overlap >= MIN_OVERLAP else LOW_OVERLAP
+    if len(f) > 1 and overlap >= 1.0 - _EQUAL:
+        status, floor = CONSTANT, 1.0 / n.min()
+        covariance = _relative(0.5 * floor**2 * np.eye(len(f)))
     return Mbar(
         f_k=f - f[0],
         covariance=covariance,
         n_k=counts,
         n_effective=norm**-2,
         overlap_matrix=moments.xx * counts,
-        overlap=_weakest_link(moments.xx / np.outer(norm, norm)),
+        overlap=overlap,
+        inefficiency=ratio,
+        status=status,
         passes=solution.passes,
         _mixture=mixture,
     )
+
+
+def _shares(lams: np.ndarray, u: np.ndarray, affine: bool) -> np.ndarray:
+    """Half of u at the level above less half of u at the level below, (K, R, D) of samples."""
+    last = len(lams) - 1
+    if affine:
+        step = [0.5 * (lams[min(k + 1, last)] - lams[max(k - 1, 0)]) for k in range(last + 1)]
+        return np.array(step)[:, None, None] * (u[1] - u[0])
+    with np.errstate(invalid="ignore"):  # forbidden on both sides
+        return 0.5 * np.stack(
+            [u[min(k + 1, last), k] - u[max(k - 1, 0), k] for k in range(last + 1)]
+        )
+
+
+def _relative(covariance: np.ndarray) -> np.ndarray:
+    """Covariance of what differs from the first."""
+    return np.asarray(covariance - covariance[:1] - covariance[:, :1] + covariance[0, 0])
 
 
 def _weakest_link(similar: np.ndarray) -> float:
@@ -223,7 +259,7 @@ def _weakest_link(similar: np.ndarray) -> float:
 
 
 def _checked(u_kn: Any, n_k: Any, chunk_size: int | None) -> tuple[Table, np.ndarray]:
-    u_kn = u_kn if hasattr(u_kn, "shape") else real_numbers("u_kn", u_kn)
+    u_kn = sliced("u_kn", u_kn)
     if len(u_kn.shape) != 2 or not all(u_kn.shape):
         raise InvalidInput(
             f"u_kn has shape {tuple(u_kn.shape)}; it must be (K, N), the energy of every sample in "

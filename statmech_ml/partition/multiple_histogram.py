@@ -31,7 +31,7 @@ from ..statistics.estimate import check_on_short, raised_tau, upper_tau
 from ._arguments import check_count
 from ._mbar_result import Mbar
 from .energies import TemperedEnergies
-from .logz import MIN_ESS, LogZ, judge
+from .logz import CONSTANT, MIN_ESS, LogZ, judge
 from .mbar import mbar_from_energies
 
 _SHORTEST_BLOCK = 10.0  # tau_int; a block misses a tenth of the variance then
@@ -129,7 +129,9 @@ class MultipleHistogram:
         """log Z at an inverse temperature: absolute where a reference was given.
 
         Without one it is log Z(beta) - log Z(betas[0]), and at betas[0] itself there is nothing to
-        ask. The status is "low ess" where the data hardly reach.
+        ask. The status is "low ess" where the data hardly reach (`estimate`, which has no status,
+        raises there) and "constant weights" where fewer than 50 energies differ from the others;
+        the error is then 1 / n at least. A negative beta is that of the model with -E for E.
         """
         beta = _number("beta", beta)
         start, known = (float(self.betas[0]), 0.0) if self._reference is None else self._reference
@@ -141,11 +143,16 @@ class MultipleHistogram:
         c = found.covariance
         variance = max(0.0, float(c[0, 0] + c[1, 1] - 2.0 * c[0, 1]))
         evidence = {"ess": float(found.ess.min()), "overlap": self.mbar.overlap}
+        status, n = judge(**evidence), len(self._energy)
+        # So few energies differ from the others that they do not tell their variance.
+        rare = np.count_nonzero(self._energy != np.median(self._energy))
+        if self.mbar.status == CONSTANT or rare < min(MIN_ESS, 0.5 * n):
+            status = CONSTANT
         return LogZ(
             known - float(found.f[1] - found.f[0]),
-            math.sqrt(variance),
+            max(math.sqrt(variance), 1.0 / n),
             method="multiple histogram",
-            status=judge(**evidence),
+            status=status,
             diagnostics=evidence
             | {
                 "n_chains": len(self._energy),
@@ -234,7 +241,8 @@ def multiple_histogram(
         return _combine(different, energies, moments, data.n_sites, reference, on_short)
     if betas is None:
         raise InvalidInput("Arrays of energies need betas=, the inverse temperature of each.")
-    different = np.array([_number("betas", beta) for beta in _listed("betas", betas)])
+    listed = enumerate(_listed("betas", betas))
+    different = np.array([_number(f"betas[{k}]", beta) for k, beta in listed])
     energies = [as_chains(e, "energy") for e in _listed("data", data)]
     moments = None
     if magnetization is not None:

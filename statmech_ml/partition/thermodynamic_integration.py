@@ -30,6 +30,8 @@ from ._equilibrium import (
     DEFAULT_CHAINS,
     DEFAULT_DRAWS,
     correlation,
+    drift,
+    effective,
     equilibrate,
     is_affine,
     settings,
@@ -70,7 +72,8 @@ def thermodynamic_integration(
     n_draws : int, default 200
         Samples of each chain at each level.
     burn_in : int, default 50
-        Sweeps at each level on the way up, before any sample.
+        Sweeps at each level on the way up. After them all levels run n_draws thin sweeps more, with
+        exchange where there is any, before the first sample.
     thin : int, default 1
         Sweeps between samples.
     exchange : bool, default False
@@ -83,8 +86,9 @@ def thermodynamic_integration(
     LogZ
         The status is "coarse ladder" where discretisation errs by more than sampling. diagnostics:
         slopes, slope_stderr and curvature (dg/dlambda) at the levels; sampling_error,
-        discretisation_error; tau and ess (least of the levels), n_chains, n_draws, ladder, cost,
-        provenance; acceptance, and with exchange swap_acceptance and round_trips.
+        discretisation_error; tau, ess (least of the levels, and no more than the error allows),
+        drift (change of log Z between the halves of the run, in errors), n_chains, n_draws, ladder,
+        cost, provenance; acceptance, and with exchange swap_acceptance and round_trips.
 
     Raises
     ------
@@ -131,14 +135,19 @@ def thermodynamic_integration(
     # What each chain adds to the means, (2, level, chain).
     by_chain = np.stack([slope.mean(axis=2), bend.mean(axis=2)]) / run.n_chains
     sampling = float(stderr(np.einsum("wk,wkr->r", weights, by_chain)))
+    independent = float(weights[0] ** 2 @ slope.var(axis=(1, 2))) / slope[0].size
     ratio = max(discretisation, early) / sampling if sampling else math.inf
     if ratio > MAX_DISCRETISATION:
         discretisation *= 15.0
-    evidence = {"ess": float(ess.min())}
+    evidence = {
+        "ess": effective(ess, slope[0].size, independent, sampling),
+        "drift": drift(weights[0][:, None, None] * slope),
+    }
     status = judge(
         **evidence,
         discretisation=ratio,
         round_trips=sampled.diagnostics.get("round_trips", math.inf),
+        n_chains=run.n_chains,
     )
     error = math.hypot(sampling, discretisation)
     if np.ptp(slope) <= _EQUAL * max(1.0, float(np.abs(mean).max())):

@@ -261,3 +261,9 @@ def test_bad_arguments_are_refused(arguments):
 def test_a_sampler_that_does_not_fit_is_refused():
     with pytest.raises(MissingCapability):
         tune_ladder(RING, MALA(), 0.1, 1.0, n_levels=4, rng=1)
+
+
+def test_one_of_rungs_and_acceptance_is_wanted():
+    for given, wanted in (("both were", {"n_levels": 4, "acceptance": 0.5}), ("neither was", {})):
+        with pytest.raises(InvalidInput, match=f"; {given} given"):
+            tune_ladder(TORUS, HeatBath(), 0.0, 0.7, rng=1, **wanted)

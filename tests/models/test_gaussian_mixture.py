@@ -82,6 +82,11 @@ def test_mixtures_that_cannot_be(arguments):
         GaussianMixture(*arguments)
 
 
+def test_means_are_a_row_per_component():
+    with pytest.raises(InvalidInput, match=r"means has shape \(1,\); .* such as \[\[1.0, 2.0\]\]"):
+        GaussianMixture([1.0], [0.0], 0.0)
+
+
 def test_log_z_is_known_at_beta_one_only():
     with pytest.raises(InvalidInput, match="beta = 1 only"):
         GaussianMixture(WEIGHTS, MEANS).log_z(2.0)

@@ -109,7 +109,7 @@ def test_cluster_sizes_are_watched():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((1,), r"not in 2\.\.127"),
+        ((1,), r"^q=1 is not in 2\.\.127"),
         ((128,), r"not in 2\.\.127"),
         ((2.5,), r"not in 2\.\.127"),
         (("3",), r"not in 2\.\.127"),

@@ -93,6 +93,11 @@ def test_dragged_traps_that_cannot_be(arguments):
         DraggedTrap(*arguments)
 
 
+def test_one_stiffness_is_no_protocol():
+    with pytest.raises(InvalidInput, match=r"stiffness=0 must be two positive numbers"):
+        HarmonicTrap(0)
+
+
 @pytest.mark.parametrize("lam", [-0.1, 1.1, np.nan, "a", None])
 @pytest.mark.parametrize("trap", [STIFFENED, DRAGGED], ids=repr)
 def test_log_z_outside_the_protocol_is_refused(trap, lam):

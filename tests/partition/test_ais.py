@@ -534,7 +534,7 @@ def test_reverse_runs_need_every_state_of_the_reference():
 
 def test_no_weight_at_all():
     path = Geometric(Gaussian(), Model(Reals(1), HalfLine(50.0)))
-    with pytest.raises(StatmechError, match="All 100 forward weights are zero"):
+    with pytest.raises(StatmechError, match=r"All 100 weights are zero \(forward"):
         ais(path, 4, 100, rng=1)
 
 
@@ -564,6 +564,23 @@ def test_equal_weights_are_no_proof():
     assert result.value == pytest.approx(6 * math.log(2))
     assert result.status == "constant weights"
     assert result.stderr > 0
+
+
+def test_copies_are_no_starts():
+    """One disordered configuration 256 times; the same of a cold system are its ground state."""
+    path = Tempering(Ising(lattices.square(8, 8)), 0.3)
+    x = path.model.space.random(1, np.arange(2, dtype=np.uint32))
+    for direction in ("reverse", "both"):
+        with pytest.raises(InvalidInput, match="holds 2 different configurations for 256 chains"):
+            ais(path, 20, rng=1, direction=direction, start=np.repeat(x, 128, axis=0))
+    well_path, _ = well()
+    with pytest.raises(InvalidInput, match="copies"):
+        ais(well_path, 20, 64, rng=1, direction="reverse", start=np.zeros((64, 2)))
+    cold = Tempering(path.model, 2.0)
+    up = np.ones((256, 64), np.int8)
+    assert math.isfinite(ais(cold, 200, rng=1, direction="reverse", start=up).value)
+    small = Tempering(Ising(lattices.chain(3)), 0.5)
+    assert ais(small, 20, rng=1, direction="both").ok
 
 
 def test_disagreement_of_the_two_directions():
@@ -611,6 +628,8 @@ PATH = Tempering(TORUS, BETA)
         (lambda: ais(PATH, 0, rng=1), "n_levels"),
         (lambda: ais(PATH, 10, 1, rng=1), "n_chains"),
         (lambda: ais(PATH, 10, 2.5, rng=1), "n_chains"),
+        (lambda: ais(PATH, 10, 10**15, rng=1), "n_chains.*is more than"),
+        (lambda: ais(PATH, 10**12, rng=1), "n_levels.*is more than"),
         (lambda: ais(PATH, sweeps_per_level=0, rng=1), "sweeps_per_level"),
         (lambda: ais(PATH, direction="sideways", rng=1), "direction"),
         (lambda: ais(PATH, ladder=[0.1, 1.0], rng=1), "start at 0"),
@@ -629,6 +648,10 @@ PATH = Tempering(TORUS, BETA)
         (lambda: ais(well()[0], direction="reverse", rng=1), "Give start="),
         (lambda: ais_from_log_weights(), "no log-weights"),
         (lambda: ais_from_log_weights([1.0]), "at least 2"),
+        (lambda: ais_from_log_weights("a"), "forward log-weights are no array"),
+        (lambda: ais_from_log_weights(reverse="a"), "reverse log-weights are no array"),
+        (lambda: ais_from_log_weights([1.0, 2.0], log_z_reference="a"), "log_z_reference"),
+        (lambda: ais_from_log_weights([1.0, 2.0], log_z_reference=math.inf), "log_z_reference"),
         (lambda: ais_from_log_weights([1.0, math.nan]), "NaN"),
         (lambda: ais_from_log_weights([1.0, math.inf]), "infinite weight"),
         (lambda: ais_from_log_weights(reverse=[1.0, -math.inf]), "infinite weight"),

@@ -157,7 +157,7 @@ def test_equal_works_are_said():
         ([1.0], [0.0, 1.0], {}, "at least 2"),
         ([], [0.0, 1.0], {}, "at least 2"),
         ([[1.0, 2.0]], [0.0, 1.0], {}, "at least 2"),
-        ("work", [0.0, 1.0], {}, "not a list"),
+        ("work", [0.0, 1.0], {}, "real numbers"),
         ([1.0, 2.0], [0.0, 1.0], {"clusters_f": [0, 1]}, "of both"),
         ([1.0, 2.0], [0.0, 1.0], {"clusters_f": [0, 1], "clusters_r": [0]}, "one label"),
         ([1.0, 2.0], [0.0, 1.0], {"clusters_f": [0, 1], "clusters_r": [0, 1]}, "clusters"),
@@ -237,10 +237,29 @@ def test_pairs_are_not_independent(seed, assert_unbiased, assert_rejected):
     assert_rejected(check(lambda r: np.linalg.norm(r.diagnostics["difference_stderr"])), seed)
 
 
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [({"clusters_f": "abc", "clusters_r": "abc"}, "clusters_f has shape"),
+     ({"w_f": ["1", "2", "3", "4"]}, "real numbers"), ({"w_f": [1j, 2.0]}, "real numbers"),
+     ({"w_f": [1e308, -1e308, 0.0]}, "cannot add up")],
+)  # fmt: skip
+def test_works_that_are_no_works(change, match):
+    given = {"w_f": [1.0, 2.0, 3.0, 1.0], "w_r": [1.0, 2.0, 3.0, 1.0]} | change
+    with pytest.raises(InvalidInput, match=match):
+        bar_from_work(**given)
+
+
+def test_works_that_hardly_differ():
+    """The error is never less than that of one work in n."""
+    w = 2.0 + 1e-9 * np.random.default_rng(1).normal(size=400)
+    r = bar_from_work(w, -w)
+    assert r.stderr == 1 / 400
+
+
 def test_runner_reports():
     r = bar(TORUS, 4, 8, rng=1, n_draws=40, burn_in=10, thin=2)
     about = r.diagnostics
-    assert about["cost"]["sweeps"] == 8 * (4 * 10 + 4 * 40 * 2)
+    assert about["cost"]["sweeps"] == 8 * (4 * 10 + 2 * 4 * 40 * 2)
     assert about["cost"]["energy_evaluations"] == 3 * 8 * 5 * 40
     assert about["differences"].shape == about["overlaps"].shape == (4,)
     assert TORUS.log_z_reference + about["differences"].sum() == pytest.approx(r.value)

@@ -82,3 +82,6 @@ def test_refusals():
         exact_sum(Ising(lattices.chain(4)), beta=[0.1, 0.2])
     with pytest.raises(InvalidInput, match="ais"):
         exact_sum(machine(40, 40))
+    for nothing in ("x", None, 3.0):
+        with pytest.raises(InvalidInput, match="is no model"):
+            exact_sum(nothing)

@@ -62,6 +62,12 @@ def test_effective_draws_are_counted_among_all_draws():
         ({"discretisation": math.nan}, "coarse ladder"),
         ({"round_trips": 9}, "few round trips"),
         ({"round_trips": math.nan}, "few round trips"),
+        ({"round_trips": 31, "n_chains": 32}, "few round trips"),
+        ({"round_trips": 32, "n_chains": 32}, "ok"),
+        ({"ess": 159.0, "n_chains": 32}, "low ess"),
+        ({"ess": 160.0, "n_chains": 32}, "ok"),
+        ({"drift": -4.1}, "drifting"),
+        ({"drift": math.nan}, "drifting"),
     ],
 )
 def test_verdicts(evidence, status):

@@ -12,7 +12,7 @@ import pytest
 from statmech_ml import lattices
 from statmech_ml.errors import InvalidInput, StatmechError
 from statmech_ml.exact import kaufman
-from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, Ising
+from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, GaussianMixture, Ising
 from statmech_ml.partition import (
     AffineEnergies,
     Geometric,
@@ -24,6 +24,7 @@ from statmech_ml.partition import (
     mbar,
     mbar_from_energies,
 )
+from statmech_ml.partition._mbar_result import roots
 from statmech_ml.samplers import ULA
 
 STIFFNESS = np.array([1.0, 2.0, 4.0, 3.0])
@@ -423,7 +424,7 @@ def test_runner(name, exchange, seed, assert_unbiased):
 def test_runner_reports():
     r = mbar(TORUS, 4, 8, rng=1, n_draws=40, burn_in=10, exchange=True)
     about = r.diagnostics
-    assert about["cost"]["sweeps"] == 8 * (4 * 10 + 5 * 40)
+    assert about["cost"]["sweeps"] == 8 * (4 * 10 + 2 * 5 * 40)
     assert about["cost"]["energy_evaluations"] == 2 * 8 * 5 * 40
     assert about["overlap_matrix"].shape == (5, 5)
     assert about["swap_acceptance"].shape == (4,)
@@ -441,6 +442,48 @@ def test_runner_without_overlap():
     with pytest.raises(StatmechError, match="share no samples"):
         mbar(cold, 1, rng=1, n_draws=20, burn_in=5)
     assert mbar(Tempering(Ising(lattices.square(4)), beta=1.0), 1, rng=1).status == "low overlap"
+
+
+def test_states_that_differ_by_a_constant():
+    """f is exact then and the samples cannot know it: 1 / n, never 0."""
+    e = np.arange(100.0)
+    r = mbar_from_energies([e, e + 3.0, e - 1.0], [50, 25, 25])
+    assert (r.status, r.ok) == ("constant weights", False)
+    np.testing.assert_allclose(r.stderr[1:], 1 / 25)
+    assert r.difference(1, 2) == (pytest.approx(-4.0), pytest.approx(1 / 25))
+    assert solved()[2].ok
+
+
+def test_status_of_little_overlap():
+    rng = np.random.default_rng(1)
+    u = np.zeros((2, 800))
+    u[1] = np.concatenate([rng.normal(18.0, 6.0, 400), -rng.normal(18.0, 6.0, 400)])
+    assert mbar_from_energies(u, [400, 400]).status == "low overlap"
+
+
+def test_rounding_gives_no_nan():
+    """A variance of 1e-33 may round below zero."""
+    mixture = GaussianMixture([0.9, 0.1], [[0.0], [7.0]], [1.0, 0.2])
+    r = mbar(Geometric(Gaussian(stddev=1.0), mixture), 16, 16, rng=0, n_draws=100)
+    assert np.isfinite(r.diagnostics["log_z_stderr"]).all()
+    np.testing.assert_array_equal(roots(np.diag([-1e-33, 4.0])), [0.0, 2.0])
+
+
+@pytest.mark.parametrize("bad", [np.ones((2, 10)) * 1j, np.full((2, 10), "1")])
+def test_energies_are_real_numbers(bad):
+    with pytest.raises(InvalidInput, match="real numbers"):
+        mbar_from_energies(bad, [5, 5])
+    with pytest.raises(InvalidInput, match="real numbers"):
+        TemperedEnergies([0.1], bad[0])
+
+
+def test_inefficiency_of_copies():
+    """Every sample four times over, as clusters of four: four times the variance."""
+    _, u, r = solved()
+    labels = np.repeat(np.arange(u.shape[1]), 4)
+    copies = mbar_from_energies(np.repeat(u, 4, axis=1), 4 * COUNTS, clusters=labels)
+    np.testing.assert_allclose(copies.inefficiency[1:], 4.0, rtol=0.2)
+    np.testing.assert_array_equal(r.inefficiency, 1.0)
 
 
 def test_runner_with_constant_energies():

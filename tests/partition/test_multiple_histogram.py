@@ -267,3 +267,21 @@ def test_bad_questions():
             ask()
     with pytest.raises(StatmechError, match="does not fluctuate"):
         multiple_histogram(e, [0.4], n_sites=16).estimate("specific_heat", 0.0)
+
+
+def test_energies_that_do_not_change():
+    """Never 0 +- 0: what no draw has met may weigh one in n."""
+    same = multiple_histogram(np.ones((4, 300)), [0.1, 0.2, 0.3, 0.4], on_short="accept")
+    r = same.log_z(0.15)
+    assert (r.value, r.stderr) == (pytest.approx(-0.05), 1 / 1200)
+    assert r.status == "constant weights"
+    rare = -32.0 + np.zeros((2, 8, 300))
+    rare[:, ::3, 7] = -24.0
+    r = multiple_histogram(rare, [3.0, 4.0], on_short="accept").log_z(3.5)
+    assert r.status == "constant weights"
+    assert r.stderr >= 1 / 4800
+
+
+def test_which_beta_is_no_number():
+    with pytest.raises(InvalidInput, match=r"betas\[1\]=nan"):
+        multiple_histogram(np.zeros((2, 300)), [0.1, math.nan])

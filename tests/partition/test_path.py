@@ -323,3 +323,25 @@ class Rough(NamedTuple):
 def test_refusals(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+@pytest.mark.parametrize("beta", [True, "0.4", b"1", 1e-300, 1e300, np.bool_(True)])
+def test_betas_that_are_no_inverse_temperatures(beta):
+    with pytest.raises(InvalidInput, match="beta="):
+        Tempering(Ising(lattices.chain(4)), beta)
+    with pytest.raises(InvalidInput, match="beta="):
+        Geometric(Gaussian(), DoubleWell(), beta)
+
+
+def test_what_is_no_sampler_or_model():
+    for build in (
+        lambda: Tempering(Ising(lattices.chain(4)), 0.4, "heat bath"),
+        lambda: Tempering(Ising(lattices.chain(4)), 0.4, HeatBath),
+        lambda: Geometric(Gaussian(), DoubleWell(), sampler="mala"),
+        lambda: Weights(BernoulliRBM([0.0], [0.0], [[1.0]]), "gibbs"),
+        lambda: Switching(HarmonicTrap((1.0, 2.0)), "mala"),
+    ):
+        with pytest.raises(InvalidInput, match="is no sampler"):
+            build()
+    with pytest.raises(InvalidInput, match="The model 'x' has no space"):
+        Tempering("x", 0.4)

@@ -10,7 +10,14 @@ import pytest
 from statmech_ml import lattices
 from statmech_ml.errors import InvalidInput, StatmechError
 from statmech_ml.exact import enumeration, kaufman
-from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, GaussianRBM, Ising
+from statmech_ml.models import (
+    BernoulliRBM,
+    DoubleWell,
+    Gaussian,
+    GaussianMixture,
+    GaussianRBM,
+    Ising,
+)
 from statmech_ml.partition import (
     Geometric,
     Tempering,
@@ -54,9 +61,10 @@ CASES = {
 
 
 def calibration(path, exact, n_levels, below, n_seeds=20, run_one=population_annealing):
-    """z of mean(Z-hat / Z), and of the spread of the results' own z, which has n - 1 = 31 degrees
+    """z of mean(Z-hat / Z), and of the spread of the results' own z.
 
-    of freedom: t-distributed, of variance 31/29, and its own variance by the fourth moment.
+    z is t-distributed with 31 degrees of freedom, widened to unit variance; the variance of that
+    by the fourth moment.
     """
 
     def run(seed, scale):
@@ -68,12 +76,11 @@ def calibration(path, exact, n_levels, below, n_seeds=20, run_one=population_ann
         ratio = np.exp([r.value - exact for r in results])
         z = np.array([r.z(exact) for r in results])
         n, freedom = len(z), 31
-        variance = freedom / (freedom - 2)
-        spread = variance * math.sqrt((2.0 + 6.0 / (freedom - 4)) / n)
+        spread = math.sqrt((2.0 + 6.0 / (freedom - 4)) / n)
         return np.array(
             [
                 (ratio.mean() - 1) / (ratio.std(ddof=1) / math.sqrt(n)),
-                (z.var(ddof=1) - variance) / spread,
+                (z.var(ddof=1) - 1.0) / spread,
             ]
         )
 
@@ -140,6 +147,45 @@ def test_systematic_resampling_copies_in_proportion(seed):
     np.testing.assert_array_equal(systematic(np.full(8, 1 / 8), 0.5), np.arange(8))
 
 
+@pytest.mark.parametrize("n_populations", [8, 12])
+def test_errors_of_few_populations(n_populations, seed, assert_unbiased):
+    """z has unit variance whatever the number of populations it comes from."""
+
+    def run(seed, scale):
+        rng = np.random.default_rng(seed)
+        size = 40 * n_populations
+        results = [
+            population_annealing(PATH, 25, size, rng=rng, n_populations=n_populations)
+            for _ in range(60 * scale)
+        ]
+        z = np.array([r.z(kaufman.log_z(4, 4, 0.44)) for r in results])
+        kurtosis = 2.0 + 6.0 / max(n_populations - 5, 1)
+        return np.array([(z.var(ddof=1) - 1.0) / math.sqrt(kurtosis / len(z))])
+
+    assert_unbiased(run, seed)
+
+
+def test_populations_that_disagree_say_so():
+    """One of eight populations has much more weight, in each of its many families."""
+    path = Tempering(TORUS, 0.44)
+    path.weigh = lambda x, lam, next_lam: (
+        np.where(np.arange(len(x)) < 256, 0.6, 0.0) + 1e-3 * np.cos(np.arange(len(x)))
+    )
+    result = population_annealing(path, 4, 2048, rng=1, n_populations=8)
+    assert np.ptp(result.diagnostics["population_values"]) > 2
+    assert result.status == "populations disagree"
+    assert population_annealing(PATH, 25, 2048, rng=1, n_populations=8).ok
+
+
+def test_a_mode_that_hardly_any_chain_met_is_no_small_error():
+    """0.9 of the target is the reference, and a tenth lies where no chain goes."""
+    far = GaussianMixture([0.9, 0.1], [[0.0], [7.0]], [1.0, 0.2])
+    for seed in (1, 2):
+        result = population_annealing(Geometric(Gaussian(), far), 60, 1024, rng=seed)
+        assert result.status == "constant weights"
+        assert result.stderr > 1 / 1024
+
+
 def test_a_run_is_repeated_by_its_seed():
     first, again, other = (population_annealing(PATH, 10, 64, rng=rng) for rng in (3, 3, 4))
     assert (first.value, first.stderr) == (again.value, again.stderr)
@@ -194,7 +240,9 @@ def test_extinct_populations_count_as_zero():
         (lambda: function(PATH, n_chains=0, rng=1), "n_chains"),
         (lambda: function(PATH, n_chains=100, rng=1), "n_chains=96"),
         (lambda: function(PATH, n_chains="many", rng=1), "n_chains"),
-        (lambda: function(PATH, n_populations=1, rng=1), "n_populations"),
+        (lambda: function(PATH, n_populations=3, rng=1, n_chains=999), "at least 4"),
+        (lambda: function(PATH, n_chains=10**15, rng=1), "n_chains"),
+        (lambda: function(PATH, n_levels=10**12, rng=1), "n_levels"),
         (lambda: function(PATH, sweeps_per_level=0, rng=1), "sweeps_per_level"),
         (lambda: function(PATH, resample_below=1.5, rng=1), "resample_below"),
         (lambda: function(PATH, resample_below=math.nan, rng=1), "resample_below"),

@@ -158,7 +158,7 @@ def test_constant_energies():
 def test_reports():
     r = ti(TORUS, 4, 8, rng=1, n_draws=40, burn_in=10)
     about = r.diagnostics
-    assert about["cost"]["sweeps"] == 8 * (4 * 10 + 4 * 40)
+    assert about["cost"]["sweeps"] == 8 * (4 * 10 + 2 * 4 * 40)
     assert about["slopes"].shape == about["curvature"].shape == about["tau"].shape == (5,)
     assert about["discretisation_error"] < about["sampling_error"]
     assert r.stderr > about["sampling_error"]

@@ -5,6 +5,7 @@ z-scores are over 64 walkers, so that their tails are nearly Gaussian.
 
 import importlib
 import math
+import re
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -253,7 +254,7 @@ def test_statuses():
 
 
 def test_a_level_that_one_walker_met_has_no_error():
-    lonely = density([[0.0, 1.0], [-np.inf, 1.0], [-np.inf, 1.0]])
+    lonely = density([[0.0, 1.0], *[[-np.inf, 1.0]] * 3])
     assert lonely.stderr[0] == math.inf
     assert math.isfinite(lonely.stderr[1])
     assert lonely.log_z(1.0).status == logz.LEVELS_MISSED
@@ -268,7 +269,7 @@ def test_at_infinite_temperature_log_z_is_the_number_of_states():
 
 
 def test_short_walks_say_so():
-    found = wang_landau(Ising(lattices.square(8)), n_chains=3, rng=1, n_sweeps=40)
+    found = wang_landau(Ising(lattices.square(8)), n_chains=4, rng=1, n_sweeps=40)
     result = found.log_z(0.44)
     assert result.status == logz.NOT_CONVERGED
     assert result.stderr > 0.0
@@ -381,15 +382,42 @@ def test_bad_arguments_are_refused(arguments):
         wang_landau(TORUS, **({"rng": 1, "n_sweeps": 40} | arguments))
 
 
-@pytest.mark.parametrize("beta", [np.nan, np.inf, "cold", None, [0.1, 0.2]])
+@pytest.mark.parametrize("beta", [np.nan, np.inf, 1e300, -1e300, "cold", None, [0.1, 0.2]])
 def test_bad_betas_are_refused(beta):
     for ask in ("log_z", "energy", "specific_heat"):
         with pytest.raises(InvalidInput, match="beta="):
             getattr(density(GOOD), ask)(beta)
 
 
+def test_the_width_that_is_suggested_fits_the_path():
+    path = Tempering(REAL, 40.0)
+    with pytest.raises(InvalidInput, match="no common spacing") as refused:
+        wang_landau(path, rng=1, n_sweeps=100)
+    width = float(re.search(r"bin_width=([0-9.e-]+)", str(refused.value)).group(1))
+    assert width * path.beta <= logz.MAX_WIDTH
+    wang_landau(path, n_chains=4, rng=1, n_sweeps=100, bin_width=width)
+
+
+def test_few_walkers_are_refused():
+    for n in (2, 3, 10**15):
+        with pytest.raises(InvalidInput, match="n_chains"):
+            wang_landau(TORUS, n_chains=n, rng=1, n_sweeps=40)
+
+
+def test_errors_of_few_walkers_are_widened():
+    """Over walkers of equal weight: the error of a mean, and the variance of Student's t."""
+    few = density(GOOD)
+    log_z = few.log_z(0.01).diagnostics["log_z_walkers"]
+    of_mean = np.std(log_z, ddof=1) / 2.0
+    assert few.log_z(0.01).stderr == pytest.approx(math.sqrt(3.0) * of_mean, rel=0.01)
+
+
+def test_no_error_lies_below_rounding():
+    assert density(GOOD).log_z(1e40).stderr > 0.0
+
+
 def test_bins_wider_than_one_over_beta_are_refused():
-    found = wang_landau(REAL, n_chains=2, rng=1, n_sweeps=100, bin_width=1.0)
+    found = wang_landau(REAL, n_chains=4, rng=1, n_sweeps=100, bin_width=1.0)
     with pytest.raises(InvalidInput, match=r"bin_width below 0\.5"):
         found.log_z(2.0)
 

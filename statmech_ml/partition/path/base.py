@@ -120,7 +120,7 @@ def check_sampler(sampler: Any) -> None:
 def inverse_temperature(beta: Any) -> float:
     """The beta at which a path ends, or InvalidInput."""
     try:
-        if isinstance(beta, bool | np.bool | str | bytes):
+        if isinstance(beta, bool | np.bool_ | str | bytes):
             raise TypeError("a number is needed")
         value = float(beta)
     except (TypeError, ValueError) as error:
