@@ -1,6 +1,6 @@
 """`LogZ`, a log partition function as every estimator returns it, and the thresholds that judge it.
 
-The thresholds stand here, fixed before anything is measured, so that no estimator bends them to its
+The thresholds stand here, one set for all estimators, so that none of them bends a threshold to its
 result.
 """
 
