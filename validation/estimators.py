@@ -112,7 +112,7 @@ ESTIMATORS: dict[str, Estimator] = {
                 "RBM 16x8, tempered": {"n_chains": 1_000_000},
             },
             unbiased=True,
-            quick={"n_chains": 20_000},
+            quick={"n_chains": 200_000},
         ),
         Estimator("ais", ais, _ANNEALED, ALL, unbiased=True, quick=_QUICK_ANNEALED),
         Estimator(
