@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from marginals import draws_against_enumeration, enumerated_marginals
 
 from statmech_ml import lattices
 from statmech_ml.errors import InvalidInput
@@ -27,16 +28,6 @@ def disordered(rng, kind, graph):
     if kind == "Ising":
         return Ising(graph, J, rng.normal(size=graph.n_sites))
     return Potts(graph, 3, J, rng.normal(size=(graph.n_sites, 3)))
-
-
-def enumerated_marginals(model, beta):
-    p = enumeration.distribution(model, beta)
-    q, low, step = model.space.n_values, model.space.low, model.space.step
-    digits = (enumeration.states(model.space).astype(int) - low) // step
-    is_value = np.eye(q)[digits]
-    i, j = model.lattice.bonds.T
-    sites = np.einsum("x,xis->is", p, is_value)
-    return sites, np.einsum("x,xbs,xbt->bst", p, is_value[:, i], is_value[:, j])
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.6, 2.0, 30.0])
@@ -114,41 +105,21 @@ def test_a_frustrated_bond_costs_its_coupling():
     assert chains.energy_per_site(model, 100.0) == pytest.approx(-148.5 / 50, rel=1e-13)
 
 
-def draws_against(model, beta, source=None):
-    """run(seed, scale) -> z of every site and pair marginal of draws."""
-    sites, pairs = enumerated_marginals(model, beta)
-    expected = np.concatenate([sites.ravel(), pairs.ravel()])
-    q, low, step = model.space.n_values, model.space.low, model.space.step
-    i, j = model.lattice.bonds.T
-
-    def run(seed, scale):
-        n = 4000 * scale
-        x = chains.draw(source or model, beta, n, rng=seed)
-        is_value = np.eye(q)[(x.astype(int) - low) // step]
-        seen_pairs = np.einsum("xbs,xbt->bst", is_value[:, i], is_value[:, j]) / n
-        seen = np.concatenate([is_value.mean(axis=0).ravel(), seen_pairs.ravel()])
-        common = n * np.minimum(expected, 1 - expected) > 10  # fewer are no normal
-        error = np.sqrt(expected * (1 - expected) / n)
-        return (seen - expected)[common] / error[common]
-
-    return run
-
-
 @pytest.mark.parametrize("boundary", ["open", "periodic"])
 @pytest.mark.parametrize("kind", ["Ising", "Potts"])
 def test_draws(kind, boundary, seed, assert_unbiased, assert_rejected):
     model = disordered(np.random.default_rng(seed), kind, lattices.chain(5, boundary))
-    assert_unbiased(draws_against(model, 0.8), seed)
+    assert_unbiased(draws_against_enumeration(chains.draw, model, 0.8), seed)
     more = {"coupling": model.coupling + 1.0, "field": model.field}
     mutant = Ising(model.lattice, **more) if kind == "Ising" else Potts(model.lattice, 3, **more)
-    assert_rejected(draws_against(model, 0.8, mutant), seed)
+    assert_rejected(draws_against_enumeration(chains.draw, model, 0.8, mutant), seed)
 
 
 def test_a_ring_drawn_as_if_it_were_open_is_rejected(seed, assert_rejected):
     """The mutant that forgets to close the chain."""
     closed = Ising(lattices.chain(5))
     cut = Ising(lattices.chain(5), coupling=[1.0, 1.0, 1.0, 1.0, 0.0])
-    assert_rejected(draws_against(closed, 0.8, cut), seed)
+    assert_rejected(draws_against_enumeration(chains.draw, closed, 0.8, cut), seed)
 
 
 def test_shapes():

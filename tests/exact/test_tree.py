@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from marginals import draws_against_enumeration, enumerated_marginals
 
 from statmech_ml import lattices
 from statmech_ml.errors import InvalidInput
@@ -36,17 +37,6 @@ def spins(rng, n=9):
 def potts(rng, n=6, q=3):
     graph = forest(rng, n)
     return Potts(graph, q, rng.normal(size=graph.n_bonds), rng.normal(size=(n, q)))
-
-
-def enumerated_marginals(model, beta):
-    """p(x_i) and p(x_i, x_j) of every site and bond, by summing over all states."""
-    p = enumeration.distribution(model, beta)
-    q, low, step = model.space.n_values, model.space.low, model.space.step
-    digits = (enumeration.states(model.space).astype(int) - low) // step
-    is_value = np.eye(q)[digits]  # (state, site, value)
-    i, j = model.lattice.bonds.reshape(-1, 2).T
-    sites = np.einsum("x,xis->is", p, is_value)
-    return sites, np.einsum("x,xbs,xbt->bst", p, is_value[:, i], is_value[:, j])
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.6, 2.0, 30.0])
@@ -106,34 +96,14 @@ def test_extreme_couplings():
     np.testing.assert_allclose(tree.site_marginals(model, 1.0), expected, atol=1e-9)
 
 
-def draws_against_enumeration(model, beta, source=None):
-    """run(seed, scale) -> z of every marginal of draws from `source` (the model itself)."""
-    sites, pairs = enumerated_marginals(model, beta)
-    expected = np.concatenate([sites.ravel(), pairs.ravel()])
-    q, low, step = model.space.n_values, model.space.low, model.space.step
-    i, j = model.lattice.bonds.T
-
-    def run(seed, scale):
-        n = 4000 * scale
-        x = tree.draw(source or model, beta, n, rng=seed)
-        is_value = np.eye(q)[(x.astype(int) - low) // step]
-        seen_pairs = np.einsum("xbs,xbt->bst", is_value[:, i], is_value[:, j]) / n
-        seen = np.concatenate([is_value.mean(axis=0).ravel(), seen_pairs.ravel()])
-        common = n * np.minimum(expected, 1 - expected) > 10  # fewer are no normal
-        error = np.sqrt(expected * (1 - expected) / n)
-        return (seen - expected)[common] / error[common]
-
-    return run
-
-
 @pytest.mark.parametrize("kind", [spins, potts])
 def test_draws(kind, seed, assert_unbiased, assert_rejected):
     model = kind(np.random.default_rng(seed), 6)
     while model.lattice.n_bonds == 0:
         model = kind(np.random.default_rng(seed := seed + 1), 6)
-    assert_unbiased(draws_against_enumeration(model, 0.8), seed)
+    assert_unbiased(draws_against_enumeration(tree.draw, model, 0.8), seed)
     mutants = type(model)(model.lattice, *([3] if kind is potts else []), model.coupling + 1.0)
-    assert_rejected(draws_against_enumeration(model, 0.8, mutants), seed)
+    assert_rejected(draws_against_enumeration(tree.draw, model, 0.8, mutants), seed)
 
 
 def test_draws_repeat_and_have_the_dtype_of_the_space():
