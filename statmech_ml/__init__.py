@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import exact, lattices, models, observables, partition, samplers, statistics
+    from . import exact, lattices, models, observables, partition, samplers, statistics, training
     from .chains import Chain, sample
     from .statistics import Estimate
 
@@ -26,6 +26,7 @@ _ROOMS = {
     "sample": "chains",
     "samplers": "",
     "statistics": "",
+    "training": "",
 }
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "sample",
     "samplers",
     "statistics",
+    "training",
 ]
 
 

@@ -42,7 +42,12 @@ from .errors import InvalidInput
     EXCHANGE,
     WANG_LANDAU,
     RESAMPLING,
-) = range(16)
+    MOMENTUM,
+    MINIBATCH,
+    ENSEMBLE,
+    TRAINING,
+    NEGATIVE,
+) = range(21)
 
 MAX_SWEEP = 2**40
 

@@ -15,14 +15,21 @@ Tabulated       ``environment(x, site)`` and a field ``gaps``, for two values   
 Differentiable  ``gradient(x, out)`` (or ``reduced_gradient(x, beta, out)``)      MALA, ULA
 Clusterable     ``link(x, site, k, value)``, fields ``neighbours``, ``links``     Wolff,
                 (and on the model ``cluster_obstacle``, why not, or None)         SwendsenWang
-Conditional     model methods ``hidden_logits``, ``n_hidden``, and                BlockGibbs
-                ``visible_logits`` (bits) or ``visible_normal`` (reals)
+Conditional     on the model: ``hidden_space``, the space of the hidden units,    BlockGibbs
+                ``hidden_logits`` or ``hidden_normal``, ``visible_logits`` or
+                ``visible_normal``
 ==============  ================================================================  ================
 
 A model whose energy is no loop over one configuration (a matrix product, a user's function, a
 network) has no compiled arrays. It lists its capabilities itself and answers in batches: ``energy``
 and ``reduced_energy``, and where it is Differentiable ``reduced_gradient(x, beta)``, (*batch, size)
 -> (*batch, size), on which Langevin samplers run a twin in numpy.
+
+``hidden_logits(v, beta, dtype)`` are the log-odds of the higher value of two-valued units, (*batch,
+n_hidden), ``visible_logits(h, beta, dtype)`` those of visible ones, or (*batch, n_visible, q)
+log-weights of the values of q-valued ones (`Levels`). Units of a `Reals` layer are normal:
+``hidden_normal`` and ``visible_normal`` return mean and standard deviation. `dtype` is the
+precision of the matrix product, float64 by default.
 
 Energies are in units of the coupling; beta stays outside (`reduced_energy` is what an ensemble
 needs).
@@ -208,7 +215,7 @@ class Model:
         if "link" in methods:
             found.add("Clusterable")
         visible = hasattr(self, "visible_logits") or hasattr(self, "visible_normal")
-        if visible and hasattr(self, "hidden_logits") and hasattr(self, "n_hidden"):
+        if visible and hasattr(self, "hidden_space"):
             found.add("Conditional")
         return frozenset(found)
 

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("statmech_ml", "ising_data", "validation")
 
-HEAVY = {"torch", "matplotlib", "arviz", "zarr", "emcee", "xarray", "pandas"}
+HEAVY = {"torch", "matplotlib", "arviz", "zarr", "emcee", "xarray", "pandas", "sklearn", "safetensors"}
 
 PUBLIC_NAMES = {
     "statmech_ml": ["errors", "exact", "lattices", "models", "partition", "sample", "samplers"],

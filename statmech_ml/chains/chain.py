@@ -87,7 +87,11 @@ class Chain:
             energy=self.energy[chosen],
             states=None if self.states is None else self.states[chosen],
             beta=self.beta[chosen],
-            final=self.final._replace(x=self.final.x[chosen], chains=self.final.chains[chosen]),
+            final=self.final._replace(
+                x=self.final.x[chosen],
+                chains=self.final.chains[chosen],
+                carried={name: values[chosen] for name, values in self.final.carried.items()},
+            ),
             sampler=self.sampler.of_chains(chosen),
             observables=pick(self.observables),
             info=pick(self.info),

@@ -50,6 +50,7 @@ def write(chain: Any, target: Path) -> None:
     if chain.states is not None:
         arrays["states"] = chain.states
     arrays |= {"final/x": chain.final.x, "final/chains": chain.final.chains}
+    arrays |= {f"carried/{name}": values for name, values in chain.final.carried.items()}
     for folder, series in (("observables", chain.observables), ("info", chain.info)):
         for name, values in series.items():
             check_name(name)
@@ -125,7 +126,9 @@ def read(path: Path, foreign: Mapping[str, type[Sampler]]) -> dict[str, Any]:
             "energy": arrays["energy"],
             "states": arrays.get("states"),
             "beta": arrays["beta"],
-            "final": State(final["x"], int(about["seed"]), final["chains"], about["sweep"]),
+            "final": State(
+                final["x"], int(about["seed"]), final["chains"], about["sweep"], members("carried")
+            ),
             "sampler": sampler,
             "n_sites": about["n_sites"],
             "thin": about["thin"],

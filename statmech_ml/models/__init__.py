@@ -8,11 +8,13 @@ from .gaussian_shells import GaussianShells
 from .ising import Ising
 from .log_density import LogDensity
 from .potts import Potts
+from .potts_rbm import PottsRBM
 from .quartic import Quartic
-from .rbm import BernoulliRBM
+from .rbm import RBM, BernoulliRBM
 from .trap import DraggedTrap, HarmonicTrap
 
 __all__ = [
+    "RBM",
     "BernoulliRBM",
     "DoubleWell",
     "DraggedTrap",
@@ -24,5 +26,6 @@ __all__ = [
     "Ising",
     "LogDensity",
     "Potts",
+    "PottsRBM",
     "Quartic",
 ]

@@ -14,15 +14,16 @@ doi:10.1007/978-3-642-21735-7_2.
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from ..errors import InvalidInput
-from ..spaces import Bits, Reals
-from ..systems import Model, common_shape
+from ..spaces import Reals
+from ..systems import common_shape
 from ._arguments import numbers
+from ._two_layers import TwoLayers, layer_weights
+from ._units import units_named
 
 
-class GaussianRBM(Model):
+class GaussianRBM(TwoLayers):
     """A restricted Boltzmann machine of normal visible units, as a model of these.
 
     Parameters
@@ -35,6 +36,7 @@ class GaussianRBM(Model):
         W, in the units of v.
     sigma : float or array (n_visible,), default 1.0
         s, the standard deviation of v given h at beta = 1, positive.
+    hidden : "bits" or "spins", default "bits"
 
     Raises
     ------
@@ -48,85 +50,45 @@ class GaussianRBM(Model):
 
     capabilities = frozenset({"Conditional", "Differentiable"})
 
-    def __init__(self, visible_bias: Any, hidden_bias: Any, weights: Any, sigma: Any = 1.0) -> None:
+    def __init__(
+        self,
+        visible_bias: Any,
+        hidden_bias: Any,
+        weights: Any,
+        sigma: Any = 1.0,
+        hidden: str = "bits",
+    ) -> None:
         self.visible_bias = numbers(visible_bias, 1, "visible_bias")
-        self.hidden_bias = numbers(hidden_bias, 1, "hidden_bias")
-        self.weights = numbers(weights, 2, "weights")
-        expected = (len(self.visible_bias), len(self.hidden_bias))
-        if self.weights.shape != expected:
-            raise InvalidInput(
-                f"weights has shape {self.weights.shape}, but {expected[0]} visible and "
-                f"{expected[1]} hidden biases need {expected}: (visible, hidden)."
-            )
+        size = len(self.visible_bias)
+        checked = layer_weights(weights, (size,), hidden_bias)
+        kind = units_named(hidden, "hidden", ("bits", "spins"))
         widths = numbers(np.atleast_1d(sigma), 1, "sigma")
-        if len(widths) not in (1, expected[0]) or not (widths > 0.0).all():
+        if len(widths) not in (1, size) or not (widths > 0.0).all():
             raise InvalidInput(
-                f"sigma={sigma!r} must be positive: a number, or one per visible unit "
-                f"({expected[0]},)."
+                f"sigma={sigma!r} must be positive: a number, or one per visible unit ({size},)."
             )
-        self.sigma = np.broadcast_to(widths, expected[:1])
-        self.space = Reals(expected[0])
-        self.lattice = None
+        self.sigma = np.broadcast_to(widths, (size,))
+        super().__init__(Reals(size), hidden_bias, checked, kind)
 
-    @property
-    def n_visible(self) -> int:
-        """Number of visible units."""
-        return len(self.visible_bias)
+    def visible_energy(self, v: np.ndarray) -> np.ndarray:
+        """sum (v - a)^2 / (2 s^2), float64 (*batch,)."""
+        return np.asarray((0.5 * ((v - self.visible_bias) / self.sigma) ** 2).sum(axis=-1))
 
-    @property
-    def n_hidden(self) -> int:
-        """Number of hidden units."""
-        return len(self.hidden_bias)
-
-    def joint_energy(self, v: Any, h: Any) -> np.ndarray:
-        """E(v, h), float64: (*batch, n_visible), (*batch, n_hidden) -> (*batch,)."""
-        v = self.space.check(v, "v")
-        h = Bits(self.n_hidden).check(h, "h").astype(np.float64)
-        field = (v / self.sigma**2) @ self.weights + self.hidden_bias
-        return np.asarray(self._well(v) - (field * h).sum(axis=-1))
-
-    def free_energy(self, v: Any) -> np.ndarray:
-        """F_1(v) = -log sum_h exp(-E(v, h)), float64, (*batch, n_visible) -> (*batch,)."""
-        return self.reduced_energy(v, 1.0)
-
-    def energy(self, v: Any) -> np.ndarray:
-        """The energy of the event: F_1(v), float64, (*batch,)."""
-        return self.free_energy(v)
-
-    def reduced_energy(self, v: Any, beta: Any) -> np.ndarray:
-        """F_beta(v), float64; beta and the batch broadcast against each other."""
-        v, beta = self.space.check(v, "v"), np.asarray(beta, np.float64)
-        common_shape(v.shape[:-1], beta)
-        logits = self.hidden_logits(v, beta)
-        return np.asarray(beta * self._well(v) - np.logaddexp(0.0, logits).sum(axis=-1))
+    def features(self, v: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
+        """v / s^2."""
+        return (v / self.sigma**2).astype(dtype, copy=False)
 
     def reduced_gradient(self, v: Any, beta: Any) -> np.ndarray:
         """dF_beta/dv = beta (v - a - W <h>) / s^2, float64 (*batch, n_visible)."""
         v, beta = self.space.check(v, "v"), np.asarray(beta, np.float64)
         common_shape(v.shape[:-1], beta)
-        mean = self.visible_bias + expit(self.hidden_logits(v, beta)) @ self.weights.T
+        mean = self.visible_bias + self.hidden_mean(v, beta) @ self.weights.T
         return np.asarray(beta[..., None] * (v - mean) / self.sigma**2)
 
-    def slope(self, v: Any, beta: Any) -> np.ndarray:
-        """dF_beta(v)/dbeta, the mean of E(v, h) over h given v, float64 (*batch,)."""
-        v = self.space.check(v, "v")
-        field = (v / self.sigma**2) @ self.weights + self.hidden_bias
-        on = expit(np.asarray(beta)[..., None] * field)
-        return np.asarray(self._well(v) - (on * field).sum(axis=-1))
-
-    def hidden_logits(self, v: np.ndarray, beta: Any) -> np.ndarray:
-        """beta (b + (v / s^2).W): log-odds of the hidden units given v, float64 (*batch, n_h)."""
-        field = (v / self.sigma**2) @ self.weights + self.hidden_bias
-        return np.asarray(beta)[..., None] * field
-
-    def visible_normal(self, h: np.ndarray, beta: Any) -> tuple[np.ndarray, np.ndarray]:
+    def visible_normal(
+        self, h: np.ndarray, beta: Any, dtype: Any = np.float64
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Mean a + W.h and standard deviation s / sqrt(beta) of v given h, (*batch, n_visible)."""
-        mean = h.astype(np.float64) @ self.weights.T + self.visible_bias
+        weights = self._cast(dtype)[1]
+        mean = h.astype(dtype, copy=False) @ weights.T + self.visible_bias.astype(dtype, copy=False)
         return mean, np.broadcast_to(self.sigma / np.sqrt(beta)[..., None], mean.shape)
-
-    def _well(self, v: np.ndarray) -> np.ndarray:
-        """sum (v - a)^2 / (2 s^2)."""
-        return np.asarray((0.5 * ((v - self.visible_bias) / self.sigma) ** 2).sum(axis=-1))
-
-    def __repr__(self) -> str:
-        return f"GaussianRBM({self.n_visible} visible, {self.n_hidden} hidden)"

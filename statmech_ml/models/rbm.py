@@ -1,29 +1,31 @@
-"""The Bernoulli-Bernoulli restricted Boltzmann machine.
+"""Restricted Boltzmann machines of two-valued visible units.
 
-    E(v, h) = - a.v - b.h - v.W.h,    v, h in {0, 1},
+    E(v, h) = - a.v - b.h - v.W.h    (+ h.h / 2 where the hidden units are normal),
 
-Only the visible units are the event; the hidden ones are summed out:
+visible units in {0, 1} or {-1, +1}, hidden ones likewise or normal. Only the visible units are the
+event; the hidden ones are summed out:
 
-    F_beta(v) = -log sum_h exp(-beta E(v, h)) = -beta a.v - sum_j log(1 + exp(beta (b + v.W)_j)),
+    F_beta(v) = -log sum_h exp(-beta E(v, h)) = -beta a.v - sum_j L(b_j + (v.W)_j),
 
-which is *not* beta F_1(v). Smolensky (1986); Hinton, Neural Comput. 14, 1771 (2002),
-doi:10.1162/089976602760128018.
+L(f) = log(1 + exp(beta f)) for bits, log(2 cosh(beta f)) for spins, beta f^2 / 2 +
+log(2 pi / beta) / 2 for normal units. F_beta is *not* beta F_1. Smolensky (1986); Hinton, Neural
+Comput. 14, 1771 (2002), doi:10.1162/089976602760128018.
 """
 
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import expit
 
 from ..errors import InvalidInput
-from ..spaces import Bits
-from ..systems import Model, common_shape
+from ..systems import Model
 from ._arguments import numbers
+from ._two_layers import TwoLayers, _log_odds, layer_weights
+from ._units import units_named
 
 
 class JointRBM(NamedTuple):
-    """Compiled view of (v, h) together: bits (n_visible + n_hidden,), visible ones first.
+    """Compiled view of (v, h) together, (n_visible + n_hidden,), visible ones first.
 
     Fields: biases float64 (n_visible + n_hidden,), weights float64 (n_visible, n_hidden).
     """
@@ -53,7 +55,91 @@ class JointRBM(NamedTuple):
         return (x[site] - value) * local
 
 
-class BernoulliRBM(Model):
+class RBM(TwoLayers):
+    """A restricted Boltzmann machine, as a model of its visible units.
+
+    Parameters
+    ----------
+    visible_bias : array (n_visible,)
+        a.
+    hidden_bias : array (n_hidden,)
+        b.
+    weights : array (n_visible, n_hidden)
+        W.
+    visible : "spins" or "bits", default "spins"
+        The visible units are in {-1, +1} or {0, 1}.
+    hidden : "spins", "bits" or "normal", default "spins"
+        Of normal hidden units the energy has h.h / 2 as well; they make a Hopfield network.
+
+    Raises
+    ------
+    InvalidInput
+        For shapes that do not fit together, values that are not finite, and unknown units.
+
+    >>> rbm = RBM(visible_bias=[0.0, 0.5], hidden_bias=[0.1], weights=[[1.0], [-1.0]])
+    >>> rbm.joint_energy([1, 1], [-1])
+    array(-0.4)
+    """
+
+    def __init__(
+        self,
+        visible_bias: Any,
+        hidden_bias: Any,
+        weights: Any,
+        visible: str = "spins",
+        hidden: str = "spins",
+    ) -> None:
+        self.visible_bias = numbers(visible_bias, 1, "visible_bias")
+        self.visible_units = units_named(visible, "visible", ("bits", "spins"))
+        kind = units_named(hidden, "hidden", ("bits", "spins", "normal"))
+        size = len(self.visible_bias)
+        checked = layer_weights(weights, (size,), hidden_bias)
+        super().__init__(self.visible_units.space(size), hidden_bias, checked, kind)
+
+    def visible_energy(self, v: np.ndarray) -> np.ndarray:
+        """-a.v, float64 (*batch,)."""
+        return -(v.astype(np.float64) @ self.visible_bias)
+
+    def features(self, v: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
+        """v in `dtype`."""
+        return v.astype(dtype, copy=False)
+
+    def visible_field(self, h: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
+        """a + W.h, the fields of the hidden units on the visible ones, (*batch, n_visible)."""
+        weights = self._cast(dtype)[1]
+        return np.asarray(
+            h.astype(dtype, copy=False) @ weights.T + self.visible_bias.astype(dtype, copy=False)
+        )
+
+    def visible_logits(self, h: np.ndarray, beta: Any, dtype: Any = np.float64) -> np.ndarray:
+        """Log-odds of the higher value of each visible unit given h, (*batch, n_visible)."""
+        return _log_odds(self.visible_field(h, dtype), self.visible_units, beta)
+
+    def joint(self) -> Model:
+        """The view of (v, h) together, (n_visible + n_hidden,): an ordinary `Local` model.
+
+        Both layers must have units of one kind: a state space is a product of equal sites.
+        """
+        if self.visible_units is not self.hidden_units:
+            raise InvalidInput(
+                f"The visible units of {self!r} are {self.visible_units.name}, the hidden ones "
+                f"{self.hidden_units.name}; one joint state space has one kind. BlockGibbs samples "
+                "both layers."
+            )
+        return Model(self.visible_units.space(self.n_visible + self.n_hidden), self._joint)
+
+    @cached_property
+    def _joint(self) -> JointRBM:
+        return JointRBM(np.concatenate([self.visible_bias, self.hidden_bias]), self.weights)
+
+    def __repr__(self) -> str:
+        return (
+            f"RBM({self.n_visible} visible {self.visible_units.name}, {self.n_hidden} hidden "
+            f"{self.hidden_units.name})"
+        )
+
+
+class BernoulliRBM(RBM):
     """A restricted Boltzmann machine of {0, 1} units, as a model of its visible units.
 
     Parameters
@@ -75,78 +161,8 @@ class BernoulliRBM(Model):
     array(-0.6)
     """
 
-    capabilities = frozenset({"Conditional"})
-
     def __init__(self, visible_bias: Any, hidden_bias: Any, weights: Any) -> None:
-        self.visible_bias = numbers(visible_bias, 1, "visible_bias")
-        self.hidden_bias = numbers(hidden_bias, 1, "hidden_bias")
-        self.weights = numbers(weights, 2, "weights")
-        expected = (len(self.visible_bias), len(self.hidden_bias))
-        if self.weights.shape != expected:
-            raise InvalidInput(
-                f"weights has shape {self.weights.shape}, but {expected[0]} visible and "
-                f"{expected[1]} hidden biases need {expected}: (visible, hidden)."
-            )
-        self.space = Bits(expected[0])
-        self.lattice = None
-
-    @property
-    def n_visible(self) -> int:
-        """Number of visible units."""
-        return len(self.visible_bias)
-
-    @property
-    def n_hidden(self) -> int:
-        """Number of hidden units."""
-        return len(self.hidden_bias)
-
-    def joint_energy(self, v: Any, h: Any) -> np.ndarray:
-        """E(v, h), float64: (*batch, n_visible), (*batch, n_hidden) -> (*batch,)."""
-        v = self.space.check(v, "v").astype(np.float64)
-        h = Bits(self.n_hidden).check(h, "h").astype(np.float64)
-        field = h @ self.weights.T + self.visible_bias
-        return np.asarray(-(v * field).sum(axis=-1) - h @ self.hidden_bias)
-
-    def free_energy(self, v: Any) -> np.ndarray:
-        """F_1(v) = -log sum_h exp(-E(v, h)), float64, (*batch, n_visible) -> (*batch,)."""
-        return self.reduced_energy(v, 1.0)
-
-    def energy(self, v: Any) -> np.ndarray:
-        """The energy of the event: F_1(v), float64, (*batch,)."""
-        return self.free_energy(v)
-
-    def reduced_energy(self, v: Any, beta: Any) -> np.ndarray:
-        """F_beta(v), float64; beta and the batch broadcast against each other."""
-        v = self.space.check(v, "v").astype(np.float64)
-        beta = np.asarray(beta, np.float64)
-        common_shape(v.shape[:-1], beta)
-        logits = self.hidden_logits(v, beta)
-        return np.asarray(-beta * (v @ self.visible_bias) - np.logaddexp(0.0, logits).sum(axis=-1))
-
-    def slope(self, v: Any, beta: Any) -> np.ndarray:
-        """dF_beta(v)/dbeta, the mean of E(v, h) over h given v, float64 (*batch,)."""
-        v = self.space.check(v, "v").astype(np.float64)
-        field = v @ self.weights + self.hidden_bias
-        on = expit(np.asarray(beta)[..., None] * field)
-        return np.asarray(-(v @ self.visible_bias) - (on * field).sum(axis=-1))
-
-    def hidden_logits(self, v: np.ndarray, beta: Any) -> np.ndarray:
-        """beta (b + v.W): log-odds of the hidden units given v, float64 (*batch, n_hidden)."""
-        field = v.astype(np.float64) @ self.weights + self.hidden_bias
-        return np.asarray(beta)[..., None] * field
-
-    def visible_logits(self, h: np.ndarray, beta: Any) -> np.ndarray:
-        """beta (a + W.h): log-odds of the visible units given h, float64 (*batch, n_visible)."""
-        field = h.astype(np.float64) @ self.weights.T + self.visible_bias
-        return np.asarray(beta)[..., None] * field
-
-    def joint(self) -> Model:
-        """The view of (v, h) together, bits (n_visible + n_hidden,): an ordinary `Local` model."""
-        return Model(Bits(self.n_visible + self.n_hidden), self._joint)
-
-    @cached_property
-    def _joint(self) -> JointRBM:
-        return JointRBM(np.concatenate([self.visible_bias, self.hidden_bias]), self.weights)
+        super().__init__(visible_bias, hidden_bias, weights, visible="bits", hidden="bits")
 
     def __repr__(self) -> str:
         return f"BernoulliRBM({self.n_visible} visible, {self.n_hidden} hidden)"

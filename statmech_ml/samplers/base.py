@@ -9,10 +9,11 @@ a batch axis and beta is an array (chain,).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import numba
@@ -33,13 +34,16 @@ class State(NamedTuple):
     """Everything that must be carried to continue a run bit for bit.
 
     Fields: x (chain, *event) configurations; seed int, the stream key; chains uint32 (chain,), the
-    stream of each chain; sweep int, sweeps done so far, the stream counter.
+    stream of each chain; sweep int, sweeps done so far, the stream counter; carried name -> array
+    (chain, ...), what a sampler carries beside x (momenta, running means), empty before its first
+    sweep and for most samplers always.
     """
 
     x: np.ndarray
     seed: int
     chains: np.ndarray
     sweep: int
+    carried: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

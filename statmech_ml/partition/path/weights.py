@@ -172,7 +172,7 @@ class _Scaled:
 
     def __init__(self, rbm: Any, beta: float) -> None:
         self.space = rbm.space
-        self.n_hidden = rbm.n_hidden
+        self.hidden_space = rbm.hidden_space
         self.hidden_bias = beta * rbm.hidden_bias
         self.weights = beta * rbm.weights
 
@@ -208,9 +208,9 @@ class _Scaled:
         on = expit(self.hidden_bias + np.asarray(lam)[..., None] * field)
         return np.asarray(-(on * field).sum(axis=-1))
 
-    def hidden_logits(self, v: np.ndarray, lam: Any) -> np.ndarray:
-        """b + lambda f, float64 (*batch, n_hidden)."""
-        return self.hidden_bias + np.asarray(lam)[..., None] * self.field(v)
+    def hidden_logits(self, v: np.ndarray, lam: Any, dtype: Any = np.float64) -> np.ndarray:
+        """b + lambda f, (*batch, n_hidden)."""
+        return (self.hidden_bias + np.asarray(lam)[..., None] * self.field(v)).astype(dtype)
 
 
 class _ScaledBernoulli(_Scaled):
@@ -226,15 +226,14 @@ class _ScaledBernoulli(_Scaled):
     def field(self, v: np.ndarray) -> np.ndarray:
         return np.asarray(v.astype(np.float64) @ self.weights)
 
-    def visible_logits(self, h: np.ndarray, lam: Any) -> np.ndarray:
-        """a + lambda W.h, float64 (*batch, n_visible)."""
-        return self.visible_bias + np.asarray(lam)[..., None] * (
-            h.astype(np.float64) @ self.weights.T
-        )
+    def visible_logits(self, h: np.ndarray, lam: Any, dtype: Any = np.float64) -> np.ndarray:
+        """a + lambda W.h, (*batch, n_visible)."""
+        field = h.astype(np.float64) @ self.weights.T
+        return (self.visible_bias + np.asarray(lam)[..., None] * field).astype(dtype)
 
     def __repr__(self) -> str:
-        n_visible = len(self.visible_bias)
-        return f"BernoulliRBM with scaled weights ({n_visible} visible, {self.n_hidden} hidden)"
+        sizes = f"{self.space.size} visible, {self.hidden_space.size} hidden"
+        return f"BernoulliRBM with scaled weights ({sizes})"
 
 
 class _ScaledGaussian(_Scaled):
@@ -259,12 +258,13 @@ class _ScaledGaussian(_Scaled):
         pull = lam[..., None] * (expit(self.hidden_logits(v, lam)) @ self._weights.T)
         return np.asarray(self._precision * (v - self._mean - pull))
 
-    def visible_normal(self, h: np.ndarray, lam: Any) -> tuple[np.ndarray, np.ndarray]:
+    def visible_normal(
+        self, h: np.ndarray, lam: Any, dtype: Any = np.float64
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Mean a + lambda W.h and standard deviation s / sqrt(beta), (*batch, n_visible)."""
         mean = self._mean + np.asarray(lam)[..., None] * (h.astype(np.float64) @ self._weights.T)
         return mean, np.broadcast_to(self._stddev, mean.shape)
 
     def __repr__(self) -> str:
-        return (
-            f"GaussianRBM with scaled weights ({len(self._mean)} visible, {self.n_hidden} hidden)"
-        )
+        sizes = f"{self.space.size} visible, {self.hidden_space.size} hidden"
+        return f"GaussianRBM with scaled weights ({sizes})"

@@ -43,6 +43,30 @@ def draw(odds, seed, chains, sweep, purpose, words, out):
 
 
 @kernel
+def draw_levels(logits, seed, chains, sweep, purpose, words, out):
+    """out[c, i] = k with probability proportional to exp(logits[c, i, k]), from word i."""
+    n, n_levels = logits.shape[1], logits.shape[2]
+    for c in range(logits.shape[0]):
+        for first in range(0, n, _BUFFER):
+            fill_words(words, seed, chains[c], sweep, purpose, 0, first)
+            for i in range(first, min(first + _BUFFER, n)):
+                highest = np.float64(logits[c, i, 0])
+                for k in range(1, n_levels):
+                    highest = max(highest, np.float64(logits[c, i, k]))
+                total = 0.0
+                for k in range(n_levels):
+                    total += math.exp(np.float64(logits[c, i, k]) - highest)
+                left = (np.float64(words[i - first]) + 0.5) / 4294967296.0 * total
+                level = 0
+                while level < n_levels - 1:
+                    left -= math.exp(np.float64(logits[c, i, level]) - highest)
+                    if left < 0.0:
+                        break
+                    level += 1
+                out[c, i] = level
+
+
+@kernel
 def climb(odds, growth, log_w):
     """Odds at one lambda become those at the next, and log_w gains their softplus differences.
 

@@ -1,0 +1,135 @@
+"""What restricted Boltzmann machines have in common: two layers, no bonds within one.
+
+    E(v, h) = own(v) + own(h) - f(v).h,    f(v) the fields of the visible units on the hidden ones.
+
+Only the visible units are the event; the hidden ones are summed out, unit by unit:
+
+    F_beta(v) = beta own(v) - sum_j log sum_h exp(-beta (own(h) - f_j(v) h)),
+
+which is *not* beta F_1(v). Matrix products run in the precision that the caller names: doubles for
+energies, and what `BlockGibbs` asks for.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidInput
+from ..spaces import Space
+from ..systems import Model, common_shape
+from ._arguments import numbers
+from ._units import Units
+
+
+class TwoLayers(Model, ABC):
+    """A restricted Boltzmann machine, as a model of its visible units."""
+
+    capabilities = frozenset({"Conditional"})
+
+    def __init__(self, space: Space, hidden_bias: Any, weights: Any, hidden: type[Units]) -> None:
+        """`weights`: (*visible shape, n_hidden), where the visible bias has the visible shape."""
+        self.space = space
+        self.hidden_bias = numbers(hidden_bias, 1, "hidden_bias")
+        self.weights = weights
+        self.hidden_units = hidden
+        self.hidden_space = hidden.space(len(self.hidden_bias))
+        self.lattice = None
+        self._casts: dict[np.dtype, tuple[np.ndarray, np.ndarray]] = {}
+
+    @property
+    def n_visible(self) -> int:
+        """Number of visible units."""
+        return int(self.space.size)
+
+    @property
+    def n_hidden(self) -> int:
+        """Number of hidden units."""
+        return len(self.hidden_bias)
+
+    @abstractmethod
+    def visible_energy(self, v: np.ndarray) -> np.ndarray:
+        """own(v): the energy of the visible units alone, float64 (*batch,)."""
+
+    @abstractmethod
+    def features(self, v: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
+        """What the weights multiply, (*batch, n_features): v itself, its one-hot code, v / s^2."""
+
+    def hidden_field(self, v: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
+        """f(v) = b + features(v).W, (*batch, n_hidden)."""
+        bias, weights = self._cast(dtype)
+        return np.asarray(self.features(v, dtype) @ weights + bias)
+
+    def joint_energy(self, v: Any, h: Any) -> np.ndarray:
+        """E(v, h), float64: (*batch, n_visible), (*batch, n_hidden) -> (*batch,)."""
+        v = self.space.check(v, "v")
+        h = self.hidden_space.check(h, "h").astype(np.float64)
+        own = 0.5 * (h * h).sum(axis=-1) if self.hidden_units.name == "normal" else 0.0
+        return np.asarray(self.visible_energy(v) + own - (self.hidden_field(v) * h).sum(axis=-1))
+
+    def free_energy(self, v: Any) -> np.ndarray:
+        """F_1(v) = -log sum_h exp(-E(v, h)), float64, (*batch, n_visible) -> (*batch,)."""
+        return self.reduced_energy(v, 1.0)
+
+    def energy(self, v: Any) -> np.ndarray:
+        """The energy of the event: F_1(v), float64, (*batch,)."""
+        return self.free_energy(v)
+
+    def reduced_energy(self, v: Any, beta: Any) -> np.ndarray:
+        """F_beta(v), float64; beta and the batch broadcast against each other."""
+        v, beta = self.space.check(v, "v"), np.asarray(beta, np.float64)
+        common_shape(v.shape[:-1], beta)
+        hidden = self.hidden_units.log_sum(self.hidden_field(v), beta[..., None])
+        return np.asarray(beta * self.visible_energy(v) - hidden.sum(axis=-1))
+
+    def slope(self, v: Any, beta: Any) -> np.ndarray:
+        """dF_beta(v)/dbeta, the mean of E(v, h) over h given v, float64 (*batch,)."""
+        v, beta = self.space.check(v, "v"), np.asarray(beta, np.float64)
+        hidden = self.hidden_units.mean_energy(self.hidden_field(v), beta[..., None])
+        return np.asarray(self.visible_energy(v) + hidden.sum(axis=-1))
+
+    def hidden_mean(self, v: Any, beta: Any = 1.0) -> np.ndarray:
+        """The mean of h given v, float64 (*batch, n_hidden)."""
+        v, beta = self.space.check(v, "v"), np.asarray(beta, np.float64)
+        return self.hidden_units.mean(self.hidden_field(v), beta[..., None])
+
+    def hidden_logits(self, v: np.ndarray, beta: Any, dtype: Any = np.float64) -> np.ndarray:
+        """Log-odds of the higher value of each hidden unit given v, (*batch, n_hidden)."""
+        return _log_odds(self.hidden_field(v, dtype), self.hidden_units, beta)
+
+    def hidden_normal(
+        self, v: np.ndarray, beta: Any, dtype: Any = np.float64
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean f(v) and standard deviation 1 / sqrt(beta) of normal hidden units given v."""
+        mean = self.hidden_field(v, dtype)
+        return mean, np.broadcast_to(np.asarray(beta, dtype)[..., None] ** -0.5, mean.shape)
+
+    def _cast(self, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Hidden bias and weights (n_features, n_hidden) in `dtype`; kept."""
+        key = np.dtype(dtype)
+        if key not in self._casts:
+            weights = self.weights.reshape(-1, self.n_hidden)
+            self._casts[key] = self.hidden_bias.astype(key), weights.astype(key)
+        return self._casts[key]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.n_visible} visible, {self.n_hidden} hidden)"
+
+
+def layer_weights(value: Any, visible: tuple[int, ...], hidden_bias: Any) -> np.ndarray:
+    """Weights (*visible, n_hidden) as a frozen float64 array, or InvalidInput."""
+    weights = numbers(value, len(visible) + 1, "weights")
+    expected = (*visible, len(numbers(hidden_bias, 1, "hidden_bias")))
+    if weights.shape != expected:
+        units = f"{visible[0]} visible and {expected[-1]} hidden biases"
+        levels = f" of {visible[1]} levels each" if len(visible) > 1 else ""
+        raise InvalidInput(
+            f"weights has shape {weights.shape}, but {units}{levels} need {expected}: "
+            f"(visible, {'level, ' if levels else ''}hidden)."
+        )
+    return weights
+
+
+def _log_odds(field: np.ndarray, units: type[Units], beta: Any) -> np.ndarray:
+    scale = np.asarray(beta, field.dtype)[..., None]
+    return np.asarray((2 * scale if units.name == "spins" else scale) * field)

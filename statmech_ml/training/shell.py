@@ -1,0 +1,70 @@
+"""The trainable shell of an energy model: torch parameters outside, an array model to sample.
+
+Torch trains, arrays sample. A shell is a torch module with a differentiable free energy F(x) at
+beta = 1 (units of k_B T); `freeze` copies its parameters into the array model that samplers,
+estimators and exact results see, and `thaw` of that model makes a shell again. The gradient of the
+negative log-likelihood is a difference of two phases,
+
+    d(-log p)/dtheta = <dF/dtheta> over data - <dF/dtheta> over the model,
+
+and `phase` is one of them.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..samplers import Sampler
+from ..spaces import Space
+
+Gradients = dict[str, Tensor]
+"""Parameter name -> derivative, of the parameter's shape."""
+
+
+class Trainable(torch.nn.Module, ABC):
+    """Base class of all shells."""
+
+    space: Space
+    """The state space of one configuration."""
+
+    @abstractmethod
+    def free_energy(self, x: Tensor) -> Tensor:
+        """F(x) at beta = 1, (*batch, size) -> (*batch,); differentiable by parameters (and by x
+        where x is real)."""
+
+    @abstractmethod
+    def freeze(self) -> Any:
+        """The array model (`EnergyModel`) with these parameters, copied."""
+
+    @abstractmethod
+    def sampler(self) -> Sampler:
+        """The sampler of the negative phase unless another is named."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the parameters."""
+        return next(self.parameters()).dtype
+
+    def tensor(self, x: np.ndarray) -> Tensor:
+        """Configurations as a tensor of the parameters' dtype and device."""
+        return torch.as_tensor(x, device=self.device, dtype=self.dtype)
+
+    def phase(self, x: Tensor, weights: Tensor | None = None) -> Gradients:
+        """Mean of dF/dtheta over x (n, size), with weights (n,) that sum to 1 if given."""
+        with torch.enable_grad():
+            energy = self.free_energy(x)
+            mean = energy.mean() if weights is None else (weights * energy).sum()
+            named = {n: p for n, p in self.named_parameters() if p.requires_grad}
+            found = torch.autograd.grad(mean, list(named.values()), allow_unused=True)
+        return {
+            name: torch.zeros_like(p) if g is None else g
+            for (name, p), g in zip(named.items(), found, strict=True)
+        }
