@@ -18,6 +18,8 @@ Clusterable     ``link(x, site, k, value)``, fields ``neighbours``, ``links``   
 Conditional     on the model: ``hidden_space``, the space of the hidden units,    BlockGibbs
                 ``hidden_logits`` or ``hidden_normal``, ``visible_logits`` or
                 ``visible_normal``
+Minibatched     on the model: ``n_data`` and ``minibatch_gradient(theta, beta,    SGLD, PSGLD,
+                rows)``                                                           SGHMC
 ==============  ================================================================  ================
 
 A model whose energy is no loop over one configuration (a matrix product, a user's function, a
@@ -30,6 +32,11 @@ n_hidden), ``visible_logits(h, beta, dtype)`` those of visible ones, or (*batch,
 log-weights of the values of q-valued ones (`Levels`). Units of a `Reals` layer are normal:
 ``hidden_normal`` and ``visible_normal`` return mean and standard deviation. `dtype` is the
 precision of the matrix product, float64 by default.
+
+``minibatch_gradient`` of a posterior of ``n_data`` data takes theta (chain, dim), beta (chain,) and
+rows, int (chain, batch), the data that each chain sees: the gradient of the reduced energy with the
+sum over all data replaced by n_data / batch times that over the rows, float64 (chain, dim). Rows
+drawn uniformly, with replacement or without, make it unbiased.
 
 Energies are in units of the coupling; beta stays outside (`reduced_energy` is what an ensemble
 needs).
@@ -217,6 +224,8 @@ class Model:
         visible = hasattr(self, "visible_logits") or hasattr(self, "visible_normal")
         if visible and hasattr(self, "hidden_space"):
             found.add("Conditional")
+        if hasattr(self, "minibatch_gradient"):
+            found.add("Minibatched")
         return frozenset(found)
 
     @property

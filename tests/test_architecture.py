@@ -14,7 +14,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("statmech_ml", "ising_data", "validation")
 
-HEAVY = {"torch", "matplotlib", "arviz", "zarr", "emcee", "xarray", "pandas", "sklearn", "safetensors"}
+HEAVY = {
+    "torch",
+    "matplotlib",
+    "arviz",
+    "zarr",
+    "emcee",
+    "xarray",
+    "pandas",
+    "sklearn",
+    "safetensors",
+}
 
 PUBLIC_NAMES = {
     "statmech_ml": ["errors", "exact", "lattices", "models", "partition", "sample", "samplers"],
@@ -30,7 +40,7 @@ PUBLIC_NAMES = {
     "statmech_ml.chains": ["tune_ladder", "round_trips", "swap_rates"],
     "statmech_ml.exact": [
         "kaufman", "onsager", "enumeration", "ring", "rbm", "quadrature", "pairwise", "planar",
-        "torus", "transfer_matrix", "tree", "chains", "gaussian", "gaussian_rbm",
+        "torus", "transfer_matrix", "tree", "chains", "correlations", "gaussian", "gaussian_rbm",
     ],
     "statmech_ml.partition": [
         "Tempering", "Geometric", "Weights", "Switching", "LogZ", "exact_sum",

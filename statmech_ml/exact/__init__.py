@@ -5,6 +5,7 @@ kaufman         finite square torus of any sides (Kaufman 1949)
 torus           square tori without a field, any couplings: four Pfaffians and their signs
 planar          open square lattices and cylinders without a field, any couplings
 transfer_matrix strips and small tori, any couplings and fields; moments and exact samples
+correlations    <s_i s_j> on small square tori, by their transfer matrix
 ring            one-dimensional ring with a field, by its 2 x 2 transfer matrix
 chains          open and closed chains of Ising or Potts spins, with disorder and fields
 tree            trees and forests of Ising or Potts spins, by belief propagation
@@ -18,6 +19,7 @@ quadrature      log Z and averages of one-dimensional densities, with an error b
 
 from statmech_ml.exact import (
     chains,
+    correlations,
     enumeration,
     gaussian,
     gaussian_rbm,
@@ -35,6 +37,7 @@ from statmech_ml.exact import (
 
 __all__ = [
     "chains",
+    "correlations",
     "enumeration",
     "gaussian",
     "gaussian_rbm",

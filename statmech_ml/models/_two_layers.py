@@ -19,7 +19,9 @@ from ..errors import InvalidInput
 from ..spaces import Space
 from ..systems import Model, common_shape
 from ._arguments import numbers
-from ._units import Units
+from ._conditioned import split
+from ._thaw import thaw
+from ._units import Units, with_width
 
 
 class TwoLayers(Model, ABC):
@@ -55,6 +57,58 @@ class TwoLayers(Model, ABC):
     def features(self, v: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
         """What the weights multiply, (*batch, n_features): v itself, its one-hot code, v / s^2."""
 
+    @abstractmethod
+    def visible_log_sum(self, h: np.ndarray, beta: Any) -> np.ndarray:
+        """log sum_v exp(-beta (own(v) - f(v).h + b.h)), float64 (*batch,): v summed out, or
+        integrated."""
+
+    @abstractmethod
+    def visible_mean(self, h: Any, beta: Any = 1.0) -> np.ndarray:
+        """The mean of v given h, float64 (*batch, *visible shape); of Potts units the one-hot
+        code's, which is the probability of each value."""
+
+    @abstractmethod
+    def _conditioned(self, free: np.ndarray, held: np.ndarray, v: np.ndarray) -> Any:
+        """The machine of the `free` units where the `held` ones are v."""
+
+    def condition(self, sites: Any, values: Any) -> Any:
+        """The machine of the other visible units, given that those at `sites` have `values`.
+
+        Parameters
+        ----------
+        sites : int array (n_held,)
+            Numbers of visible units, each once; at least one unit stays free.
+        values : array (n_held,)
+            Their values.
+
+        Returns
+        -------
+        A machine of the same class. Its law is the conditional one, at every beta, exactly: the
+        held units have become a shift of the hidden biases, and for all v with v[sites] = values
+
+            F_beta(v) = F'_beta(v[others]) + beta own(v[sites]),
+
+        own(v) the energy of the visible units alone. So log p(values) = log Z' - beta own - log Z.
+
+        Raises
+        ------
+        InvalidInput
+            For sites that do not exist or come twice, values off the space, and no unit left.
+        """
+        free, held, v = split(self.space, sites, values)
+        return self._conditioned(free, held, v)
+
+    def hidden_reduced_energy(self, h: Any, beta: Any) -> np.ndarray:
+        """-log sum_v exp(-beta E(v, h)), float64 (*batch,): the twin of `reduced_energy`."""
+        h, beta = self.hidden_space.check(h, "h"), np.asarray(beta, np.float64)
+        common_shape(h.shape[:-1], beta)
+        h = h.astype(np.float64, copy=False)
+        own = self._hidden_own(h) - h @ self.hidden_bias
+        return np.asarray(beta * own - self.visible_log_sum(h, beta))
+
+    def _hidden_own(self, h: np.ndarray) -> Any:
+        return 0.5 * (h * h).sum(axis=-1) if self.hidden_units.name == "normal" else 0.0
+
     def hidden_field(self, v: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
         """f(v) = b + features(v).W, (*batch, n_hidden)."""
         bias, weights = self._cast(dtype)
@@ -64,8 +118,8 @@ class TwoLayers(Model, ABC):
         """E(v, h), float64: (*batch, n_visible), (*batch, n_hidden) -> (*batch,)."""
         v = self.space.check(v, "v")
         h = self.hidden_space.check(h, "h").astype(np.float64)
-        own = 0.5 * (h * h).sum(axis=-1) if self.hidden_units.name == "normal" else 0.0
-        return np.asarray(self.visible_energy(v) + own - (self.hidden_field(v) * h).sum(axis=-1))
+        own = self.visible_energy(v) + self._hidden_own(h)
+        return np.asarray(own - (self.hidden_field(v) * h).sum(axis=-1))
 
     def free_energy(self, v: Any) -> np.ndarray:
         """F_1(v) = -log sum_h exp(-E(v, h)), float64, (*batch, n_visible) -> (*batch,)."""
@@ -102,7 +156,15 @@ class TwoLayers(Model, ABC):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mean f(v) and standard deviation 1 / sqrt(beta) of normal hidden units given v."""
         mean = self.hidden_field(v, dtype)
-        return mean, np.broadcast_to(np.asarray(beta, dtype)[..., None] ** -0.5, mean.shape)
+        width = with_width(np.asarray(beta, dtype))[..., None] ** -0.5
+        return mean, np.broadcast_to(width, mean.shape)
+
+    def thaw(self, dtype: Any = None) -> Any:
+        """The trainable torch shell that starts from these parameters (`training.TrainableRBM`).
+
+        dtype: torch.float32 (the default) or torch.float64.
+        """
+        return thaw(self, dtype)
 
     def _cast(self, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
         """Hidden bias and weights (n_features, n_hidden) in `dtype`; kept."""

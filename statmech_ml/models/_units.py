@@ -11,6 +11,8 @@ units         values                   log sum_x exp(-beta (own - f x))  log-odd
 ``NORMAL``    R                        beta f^2 / 2 + log(2 pi / beta) / 2   N(f, 1 / beta)
 ============  =======================  =============================  ==========================
 
+Normal units need beta > 0: at beta = 0 their law is flat and their integral infinite.
+
 All sums are in forms that neither overflow nor cancel.
 """
 
@@ -93,15 +95,16 @@ class NormalUnits(Units):
 
     @staticmethod
     def log_sum(f: np.ndarray, beta: Any) -> np.ndarray:
-        return np.asarray(0.5 * beta * f * f + 0.5 * np.log(2.0 * math.pi / np.asarray(beta)))
+        beta = with_width(beta)
+        return np.asarray(0.5 * beta * f * f + 0.5 * np.log(2.0 * math.pi / beta))
 
     @staticmethod
     def mean(f: np.ndarray, beta: Any) -> np.ndarray:
-        return np.asarray(f + 0.0 * np.asarray(beta))
+        return np.asarray(f + 0.0 * with_width(beta))
 
     @staticmethod
     def mean_energy(f: np.ndarray, beta: Any) -> np.ndarray:
-        return np.asarray(0.5 / np.asarray(beta) - 0.5 * f * f)
+        return np.asarray(0.5 / with_width(beta) - 0.5 * f * f)
 
 
 UNITS: dict[str, type[Units]] = {u.name: u for u in (BitUnits, SpinUnits, NormalUnits)}
@@ -112,3 +115,14 @@ def units_named(name: Any, layer: str, allowed: tuple[str, ...]) -> type[Units]:
     if name not in allowed:
         raise InvalidInput(f"{layer}={name!r} is unknown. Use one of {', '.join(allowed)}.")
     return UNITS[name]
+
+
+def with_width(beta: Any) -> np.ndarray:
+    """beta as an array, all of it positive, or InvalidInput: a normal unit needs a width."""
+    found = np.asarray(beta)
+    if not (found > 0.0).all():
+        raise InvalidInput(
+            f"beta={found.min():g} with normal units: at beta = 0 they are flat and Z is infinite. "
+            "Use beta > 0."
+        )
+    return found

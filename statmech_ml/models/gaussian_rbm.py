@@ -11,6 +11,7 @@ a mixture of 2^n_hidden Gaussians. K. Cho, A. Ilin and T. Raiko, ICANN (2011), e
 doi:10.1007/978-3-642-21735-7_2.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..spaces import Reals
 from ..systems import common_shape
 from ._arguments import numbers
 from ._two_layers import TwoLayers, layer_weights
-from ._units import units_named
+from ._units import units_named, with_width
 
 
 class GaussianRBM(TwoLayers):
@@ -91,4 +92,26 @@ class GaussianRBM(TwoLayers):
         """Mean a + W.h and standard deviation s / sqrt(beta) of v given h, (*batch, n_visible)."""
         weights = self._cast(dtype)[1]
         mean = h.astype(dtype, copy=False) @ weights.T + self.visible_bias.astype(dtype, copy=False)
-        return mean, np.broadcast_to(self.sigma / np.sqrt(beta)[..., None], mean.shape)
+        width = self.sigma / np.sqrt(with_width(beta))[..., None]
+        return mean, np.broadcast_to(width, mean.shape)
+
+    def visible_log_sum(self, h: np.ndarray, beta: Any) -> np.ndarray:
+        """sum_i log int dv exp(-beta ((v - a)^2 / 2 - v (W h)) / s^2), float64 (*batch,).
+
+        With c = W.h: beta (a c + c^2 / 2) / s^2 + log(2 pi s^2 / beta) / 2 for each unit.
+        """
+        scale = with_width(np.asarray(beta, np.float64))[..., None]
+        pull = (h @ self.weights.T) / self.sigma
+        energy = pull * (self.visible_bias / self.sigma + 0.5 * pull)
+        widths = np.log(self.sigma) + 0.5 * np.log(2.0 * math.pi / scale)
+        return np.asarray((scale * energy + widths).sum(axis=-1))
+
+    def visible_mean(self, h: Any, beta: Any = 1.0) -> np.ndarray:
+        """a + W.h, the mean of v given h at any beta, float64 (*batch, n_visible)."""
+        h, beta = self.hidden_space.check(h, "h"), np.asarray(beta, np.float64)
+        return np.asarray(self.visible_normal(h, beta)[0])
+
+    def _conditioned(self, free: np.ndarray, held: np.ndarray, v: np.ndarray) -> "GaussianRBM":
+        bias = self.hidden_bias + (v / self.sigma[held] ** 2) @ self.weights[held]
+        rest = self.visible_bias[free], bias, self.weights[free], self.sigma[free]
+        return GaussianRBM(*rest, hidden=self.hidden_units.name)

@@ -18,7 +18,8 @@ from ..graphs import Graph, frustrated
 from ..lattices import Lattice
 from ..spaces import Spins
 from ..systems import Model, common_shape
-from ._arguments import frozen, per_bond_or_site
+from ._arguments import frozen, number, per_bond_or_site
+from .rbm import RBM
 
 # Up to here an integer sum over neighbours indexes a table of thresholds; a wider one costs more to
 # build per temperature than it saves.
@@ -233,6 +234,41 @@ class Ising(Model):
             f"{negative} of {len(couplings)} are negative (min {couplings.min():g}) and some loop "
             "is frustrated: clusters would span the system. Use HeatBath or Metropolis."
         )
+
+    def as_rbm(self, beta: float) -> tuple[RBM, float]:
+        """The RBM of spins whose visible units have this model's law at beta, and a constant.
+
+        One hidden spin a bond, coupled to its ends with w and w sign(J):
+
+            sum_h exp(w h (s_i + sign(J) s_j)) = 2 e^{beta |J|} e^{beta J s_i s_j},
+            cosh(2 w) = e^{2 beta |J|},
+
+        so at inverse temperature 1 the RBM's log Z is that of this model at beta plus the constant,
+        sum over bonds of log 2 + beta |J|. G. Carleo, Y. Nomura and M. Imada, Nat. Commun. 9, 5322
+        (2018), doi:10.1038/s41467-018-07520-3.
+
+        Raises InvalidInput for beta that is negative or not finite, and for a model without bonds.
+
+        >>> from statmech_ml import lattices
+        >>> rbm, _ = Ising(lattices.chain(2, boundary="open")).as_rbm(0.5)
+        >>> float(rbm.energy([1, 1]) - rbm.energy([1, -1]))  # -2 beta J
+        -1.0
+        """
+        beta = number(beta, "beta")
+        if beta < 0.0:
+            raise InvalidInput(f"beta={beta!r} must be at least 0; turn the couplings instead.")
+        bonds, n_sites = self.lattice.bonds, self.space.size
+        if not len(bonds):
+            raise InvalidInput(f"{self!r} has no bonds, so an RBM of it has no hidden units.")
+        strength = beta * np.abs(np.broadcast_to(self.coupling, len(bonds)))
+        # arccosh(e^x) = x + log(1 + sqrt(1 - e^-2x)), x = 2 strength
+        half = strength + 0.5 * np.log1p(np.sqrt(-np.expm1(-4.0 * strength)))
+        weights = np.zeros((n_sites, len(bonds)))
+        hidden = np.arange(len(bonds))
+        weights[bonds[:, 0], hidden] = half
+        weights[bonds[:, 1], hidden] = np.where(np.asarray(self.coupling) < 0, -half, half)
+        rbm = RBM(beta * np.broadcast_to(self.field, n_sites), np.zeros(len(bonds)), weights)
+        return rbm, float((np.log(2.0) + strength).sum())
 
     def __repr__(self) -> str:
         def shown(value: Any) -> str:

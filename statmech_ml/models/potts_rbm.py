@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from scipy.special import logsumexp, softmax
+
 from ..spaces import Levels
 from ._arguments import numbers
 from ._two_layers import TwoLayers, layer_weights
@@ -72,4 +74,23 @@ class PottsRBM(TwoLayers):
         return np.asarray(
             np.asarray(beta, dtype)[..., None, None]
             * (field + self.visible_bias.astype(dtype, copy=False))
+        )
+
+    def visible_log_sum(self, h: np.ndarray, beta: Any) -> np.ndarray:
+        """sum_i log sum_k exp(beta (a_i(k) + sum_j W_ij(k) h_j)), float64 (*batch,)."""
+        return np.asarray(logsumexp(self.visible_logits(h, beta), axis=-1).sum(axis=-1))
+
+    def visible_mean(self, h: Any, beta: Any = 1.0) -> np.ndarray:
+        """P(v_i = k) given h, float64 (*batch, n_visible, q)."""
+        return np.asarray(softmax(self.visible_logits(self.hidden_space.check(h, "h"), beta), -1))
+
+    def _conditioned(self, free: np.ndarray, held: np.ndarray, v: np.ndarray) -> "PottsRBM":
+        bias = self.hidden_bias + self.weights[held, v].sum(axis=0)
+        hidden = self.hidden_units.name
+        return PottsRBM(self.visible_bias[free], bias, self.weights[free], hidden)
+
+    def __repr__(self) -> str:
+        return (
+            f"PottsRBM({self.n_visible} visible of {self.n_levels} levels, {self.n_hidden} hidden "
+            f"{self.hidden_units.name})"
         )

@@ -115,6 +115,51 @@ class RBM(TwoLayers):
         """Log-odds of the higher value of each visible unit given h, (*batch, n_visible)."""
         return _log_odds(self.visible_field(h, dtype), self.visible_units, beta)
 
+    def visible_log_sum(self, h: np.ndarray, beta: Any) -> np.ndarray:
+        """sum_i log sum_v exp(beta f_i v), f = a + W.h, float64 (*batch,)."""
+        scale = np.asarray(beta, np.float64)[..., None]
+        return np.asarray(self.visible_units.log_sum(self.visible_field(h), scale).sum(axis=-1))
+
+    def visible_mean(self, h: Any, beta: Any = 1.0) -> np.ndarray:
+        """The mean of v given h, float64 (*batch, n_visible)."""
+        h, beta = self.hidden_space.check(h, "h"), np.asarray(beta, np.float64)
+        return self.visible_units.mean(self.visible_field(h), beta[..., None])
+
+    def _conditioned(self, free: np.ndarray, held: np.ndarray, v: np.ndarray) -> "RBM":
+        units = {"visible": self.visible_units.name, "hidden": self.hidden_units.name}
+        return RBM(*self._given(free, held, v), **units)
+
+    def _given(self, free: np.ndarray, held: np.ndarray, v: np.ndarray) -> tuple[Any, Any, Any]:
+        shift = v.astype(np.float64) @ self.weights[held]
+        return self.visible_bias[free], self.hidden_bias + shift, self.weights[free]
+
+    def as_bernoulli(self) -> "tuple[BernoulliRBM, float]":
+        """The same law in {0, 1} units: a BernoulliRBM and a constant, E = E' + constant.
+
+        Spins are s = 2 x - 1 of bits x, so with v = s x + o on the visible side (s = 2, o = -1 for
+        spins; 1, 0 for bits) and h = t y + p on the hidden one
+
+            a' = s (a + W p),    b' = t (b + o W),    W' = s t W,
+            constant = -o sum(a) - p sum(b) - o p sum(W).
+
+        Raises
+        ------
+        InvalidInput
+            For normal hidden units, which are no bits.
+        """
+        if self.hidden_units.name == "normal":
+            raise InvalidInput(
+                f"The hidden units of {self!r} are normal, and no bits stand for a real number. "
+                "Sum them out: reduced_energy(v, beta)."
+            )
+        s, o = (1.0, 0.0) if self.visible_units.name == "bits" else (2.0, -1.0)
+        t, p = (1.0, 0.0) if self.hidden_units.name == "bits" else (2.0, -1.0)
+        a, b, weights = self.visible_bias, self.hidden_bias, self.weights
+        bits = BernoulliRBM(
+            s * (a + p * weights.sum(axis=1)), t * (b + o * weights.sum(axis=0)), s * t * weights
+        )
+        return bits, float(-o * a.sum() - p * b.sum() - o * p * weights.sum())
+
     def joint(self) -> Model:
         """The view of (v, h) together, (n_visible + n_hidden,): an ordinary `Local` model.
 
@@ -163,6 +208,9 @@ class BernoulliRBM(RBM):
 
     def __init__(self, visible_bias: Any, hidden_bias: Any, weights: Any) -> None:
         super().__init__(visible_bias, hidden_bias, weights, visible="bits", hidden="bits")
+
+    def _conditioned(self, free: np.ndarray, held: np.ndarray, v: np.ndarray) -> "BernoulliRBM":
+        return BernoulliRBM(*self._given(free, held, v))
 
     def __repr__(self) -> str:
         return f"BernoulliRBM({self.n_visible} visible, {self.n_hidden} hidden)"

@@ -57,8 +57,8 @@ class Method(ABC):
     def stepped(
         self, shell: Trainable, before: dict[str, Tensor], carried: Carried, seed: int, step: int
     ) -> tuple[Carried, bool]:
-        """Called after the optimiser moved the parameters from `before`: the next state, and whether
-        the move is kept. False puts the parameters and the optimiser back."""
+        """Called after the optimiser moved the parameters from `before`: the next state, and
+        whether the move is kept. False puts the parameters and the optimiser back."""
         return carried, True
 
     def log_z(self, shell: Trainable, carried: Carried) -> Any:

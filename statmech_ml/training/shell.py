@@ -57,14 +57,26 @@ class Trainable(torch.nn.Module, ABC):
         """Configurations as a tensor of the parameters' dtype and device."""
         return torch.as_tensor(x, device=self.device, dtype=self.dtype)
 
+    @property
+    def decayed(self) -> tuple[str, ...]:
+        """Names of the parameters that weight decay acts on: matrices and kernels, no biases."""
+        return tuple(name for name, p in self.named_parameters() if p.ndim >= 2)
+
     def phase(self, x: Tensor, weights: Tensor | None = None) -> Gradients:
         """Mean of dF/dtheta over x (n, size), with weights (n,) that sum to 1 if given."""
+        return self.phase_with_energy(x, weights)[0]
+
+    def phase_with_energy(
+        self, x: Tensor, weights: Tensor | None = None
+    ) -> tuple[Gradients, Tensor]:
+        """`phase`, and the mean of F over x (a tensor without dimensions)."""
         with torch.enable_grad():
             energy = self.free_energy(x)
             mean = energy.mean() if weights is None else (weights * energy).sum()
             named = {n: p for n, p in self.named_parameters() if p.requires_grad}
             found = torch.autograd.grad(mean, list(named.values()), allow_unused=True)
-        return {
+        gradients = {
             name: torch.zeros_like(p) if g is None else g
             for (name, p), g in zip(named.items(), found, strict=True)
         }
+        return gradients, mean.detach()
