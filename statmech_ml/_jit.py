@@ -30,10 +30,23 @@ import numba
 import numpy as np
 from numba import types
 from numba.extending import overload, overload_method
+from numba.np.ufunc import parallel
 
 _PACKAGE = Path(__file__).parent
 _IMPORTED = time.time()
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
+
+
+def thread_count() -> int:
+    """Over how many threads kernels may be split: numba's number (NUMBA_NUM_THREADS).
+
+    numba itself is asked only once its own pool runs. Asking starts that pool, and where it is an
+    OpenMP one it sets the number of threads of everybody in the process, torch among them.
+    """
+    if parallel._is_initialized:
+        return int(numba.get_num_threads())
+    return int(numba.config.NUMBA_NUM_THREADS)
+
 
 # For helpers that only kernels call: compiled into the kernel, so never cached on their own.
 jit = numba.njit(**_OPTIONS)

@@ -238,6 +238,7 @@ def estimate(
     beta: float,
     n_sites: int,
     on_short: OnShort = "raise",
+    coupled: bool = False,
 ) -> Estimate:
     """A derived quantity of `DERIVED` with its error, from series of totals.
 
@@ -257,6 +258,9 @@ def estimate(
     on_short
         "raise" ShortChain when the chains are too short for an error, or "accept" a conservative
         one.
+    coupled
+        Whether the chains are the walkers of one ensemble, of which only the means over all
+        walkers make a Markov series; n, tau_int and ess then count draws of the ensemble.
 
     Returns
     -------
@@ -290,6 +294,8 @@ def estimate(
             "recorded. Record it while sampling, or keep the states and measure it on them."
         )
     series = derived.series(*[observables[key] for key in derived.requires], n_sites=n_sites)
+    if coupled:
+        series = tuple(x.mean(axis=0, keepdims=True) for x in series)
     function = derived.function
     if function is None:
         return mean(series[0], on_short=on_short)

@@ -10,13 +10,27 @@ import sys
 import numpy as np
 
 from statmech_ml import lattices
-from statmech_ml.models import BernoulliRBM, DoubleWell, GaussianRBM, Ising, LogDensity, Potts
+from statmech_ml.models import (
+    BayesianLinearRegression,
+    BernoulliRBM,
+    DoubleWell,
+    GaussianRBM,
+    Ising,
+    LogDensity,
+    Potts,
+)
 from statmech_ml.samplers import (
+    BAOAB,
+    HMC,
     MALA,
+    PSGLD,
+    SGHMC,
+    SGLD,
     ULA,
     BlockGibbs,
     HeatBath,
     Metropolis,
+    PolynomialDecay,
     SwendsenWang,
     Wolff,
     base,
@@ -32,6 +46,10 @@ def quartic(x: np.ndarray) -> np.ndarray:
     return -0.3 * (x**4).sum(axis=-1) - 0.2 * x[:, 0]
 
 
+def regression() -> BayesianLinearRegression:
+    return BayesianLinearRegression(normal(12, 3, seed=6), normal(12, seed=7))
+
+
 def runs() -> dict:
     """Name -> (sampler, model): every sampler, and every kernel of those that have several."""
     rbm = BernoulliRBM(normal(5, seed=1), normal(4, seed=2), normal(5, 4, seed=3))
@@ -39,6 +57,7 @@ def runs() -> dict:
     potts = Potts(lattices.square(3, 4), 3, 0.7)
     torus = Ising(lattices.square(4, 6), 0.8, 0.1)
     glass = Ising(lattices.chain(7), normal(7, seed=4), normal(7, seed=5))
+    well, line = DoubleWell(tilt=0.2, dim=3), regression()
     return {
         "torus": (HeatBath(), torus),
         "table": (HeatBath(), Ising(lattices.square(3, 5), -0.9, 0.2)),
@@ -51,8 +70,22 @@ def runs() -> dict:
         "block": (BlockGibbs(), rbm),
         "mala": (MALA(0.1), DoubleWell(tilt=0.2, dim=3)),
         "ula": (ULA(0.05), DoubleWell(tilt=0.2, dim=3)),
+        "hmc": (HMC(0.2, 4, mass=(1.0, 2.0, 0.5)), well),
+        "hmc without rejections": (HMC(0.2, 3, adjusted=False), well),
+        "hmc in batches": (HMC(0.2, 4), LogDensity(quartic, 3)),
         "mala in batches": (MALA(0.1), LogDensity(quartic, 3)),
         "ula in batches": (ULA(0.05), LogDensity(quartic, 3)),
+        "sgld": (SGLD(0.05), well),
+        "psgld": (PSGLD(0.05, alpha=0.8), well),
+        "sghmc": (SGHMC(0.05, friction=2.0), well),
+        "baoab": (BAOAB(0.05, friction=2.0), well),
+        "sghmc in batches": (SGHMC(0.05), LogDensity(quartic, 3)),
+        "sgld on minibatches": (
+            SGLD(batch_size=5, schedule=PolynomialDecay(0.01, 3.0, 0.6)),
+            line,
+        ),
+        "psgld on minibatches": (PSGLD(0.01, batch_size=4), line),
+        "sghmc on minibatches": (SGHMC(0.05, batch_size=1), line),
         "block of normals": (BlockGibbs(), normals),
         "potts": (HeatBath(), potts),
         "wolff of levels": (Wolff(), potts),
@@ -76,7 +109,7 @@ def main() -> None:
         state = sampler.init(model, 5, seed=2**63 + 12345)
         beta = np.linspace(0.2, 0.9, 5)
         state, info = sampler.advance(model, state, beta, 9)
-        parts = [state.x, *info.values()]
+        parts = [state.x, *info.values(), *state.carried.values()]
         if model.space.dtype is np.int8:
             parts.append(model.energy(state.x))
         found[name] = digest(*parts)

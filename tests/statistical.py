@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from statmech_ml._jit import Kernel
+from statmech_ml._jit import Kernel, jit
 
 ALPHA = 1e-3
 SCALE = 4  # times the chains in the second run
@@ -99,10 +99,33 @@ def assert_refuted(run: PValues, seed: int) -> None:
 
 
 def mutant(kernel: Kernel, right: str, wrong: str) -> Kernel:
-    """`kernel` with one piece of its source replaced; install it with monkeypatch.setattr."""
-    source = textwrap.dedent(inspect.getsource(kernel.py_func))
-    assert source.count(right) == 1, f"{right!r} occurs {source.count(right)} times in {kernel}"
-    body = source[source.index("def ") :].replace(right, wrong)
+    """`kernel` with one piece of its source replaced; install it with monkeypatch.setattr.
+
+    The piece stands in the kernel, or in one compiled function that the kernel calls by name.
+    """
     namespace = dict(kernel.py_func.__globals__)
-    exec(compile(body, f"<mutant of {kernel.__name__}>", "exec"), namespace)
-    return Kernel(namespace[kernel.__name__])
+    function = kernel.py_func
+    if right not in inspect.getsource(function):
+        called = [namespace.get(name) for name in function.__code__.co_names]
+        helpers = [f.py_func for f in called if hasattr(f, "py_func")]
+        (helper,) = [f for f in helpers if right in inspect.getsource(f)]
+        inside = dict(helper.__globals__)
+        namespace[helper.__name__] = jit(_replaced(helper, right, wrong, inside))
+        return Kernel(_replaced(function, "", "", namespace))
+    return Kernel(_replaced(function, right, wrong, namespace))
+
+
+def _replaced(function, right: str, wrong: str, namespace: dict):
+    source = textwrap.dedent(inspect.getsource(function))
+    assert not right or source.count(right) == 1, f"{right!r} occurs {source.count(right)} times"
+    body = source[source.index("def ") :]
+    body = body.replace(right, wrong) if right else body
+    exec(compile(body, f"<mutant of {function.__name__}>", "exec"), namespace)
+    return namespace[function.__name__]
+
+
+def wrong_stride(move: type, right: str, wrong: str) -> type:
+    """A move of a Langevin sampler (a NamedTuple) with one piece of its `stride` replaced."""
+    stride = _replaced(move.stride, right, wrong, dict(move.stride.__globals__))
+    # In no importable module, so that no kernel for it is kept on disk.
+    return type(move.__name__, (move,), {"stride": stride, "__module__": "__main__"})

@@ -35,24 +35,26 @@ PUBLIC_NAMES = {
     ],
     "statmech_ml.samplers": [
         "HeatBath", "Metropolis", "Wolff", "SwendsenWang", "BlockGibbs", "MALA", "ULA",
+        "SGLD", "PSGLD", "SGHMC", "BAOAB", "PolynomialDecay", "HMC",
         "ReplicaExchange",
     ],
     "statmech_ml.chains": ["tune_ladder", "round_trips", "swap_rates"],
     "statmech_ml.exact": [
         "kaufman", "onsager", "enumeration", "ring", "rbm", "quadrature", "pairwise", "planar",
         "torus", "transfer_matrix", "tree", "chains", "correlations", "gaussian", "gaussian_rbm",
+        "langevin",
     ],
     "statmech_ml.partition": [
         "Tempering", "Geometric", "Weights", "Switching", "LogZ", "exact_sum",
         "importance_sampling", "ais", "population_annealing", "thermodynamic_integration",
         "jarzynski", "jarzynski_from_work", "crooks", "bar", "bar_from_work", "mbar",
         "mbar_from_energies", "multiple_histogram", "wang_landau", "mean_field", "tap", "bethe",
-        "compare",
+        "compare", "thermodynamics",
     ],
     "statmech_ml.statistics": ["Estimate"],
     "statmech_ml.errors": [
         "StatmechError", "InvalidInput", "MissingCapability", "ShortChain", "StoreError",
-        "EquilibrationWarning",
+        "EquilibrationWarning", "EffectiveTemperatureWarning",
     ],
     "ising_data": ["Spec", "generate"],
     "ising_data.cli": ["app"],

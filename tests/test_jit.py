@@ -1,5 +1,8 @@
 """Compiled functions: one overload for all models, compiled once per class, cached where safe."""
 
+import os
+import subprocess
+import sys
 import threading
 from typing import NamedTuple
 
@@ -175,3 +178,21 @@ def test_the_cache_follows_the_sources(tmp_path, monkeypatch):
     _jit._package_digest.cache_clear()
     assert _jit.cache_directory() is None
     _jit._package_digest.cache_clear()
+
+
+def test_threads_of_other_packages_are_left_alone():
+    """numba's OpenMP pool, once asked for, would set torch's number of threads."""
+    code = """
+import numpy as np, torch
+from statmech_ml import lattices, sample
+from statmech_ml.models import Ising
+from statmech_ml.samplers import base
+base._WORTH_THREADS = 0
+sample(Ising(lattices.square(4)), beta=0.4, n_draws=100, rng=1)
+print(torch.get_num_threads())
+"""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.strip() == "1"

@@ -100,6 +100,9 @@ class Chain:
     def estimate(self, name: str, on_short: Any = "raise") -> Estimate:
         """An observable or derived quantity with its error, over all chains.
 
+        The walkers of an `EnsembleSampler` are one Markov chain together: their error comes from
+        the series of ensemble means, and n, tau_int and ess count draws of the ensemble.
+
         Parameters
         ----------
         name : str
@@ -120,7 +123,7 @@ class Chain:
         """
         if name == "energy":
             self._require_one_beta(name)
-            return mean(self.energy, on_short=on_short)
+            return mean(self._series(self.energy), on_short=on_short)
         if name in observables.DERIVED:
             self._require_one_beta(name)
             if name in _OF_BETA_ENERGY and not self.boltzmann:
@@ -137,6 +140,7 @@ class Chain:
                 beta=float(self.beta[0]),
                 n_sites=self.n_sites,
                 on_short=on_short,
+                coupled=self.sampler.coupled,
             )
         if name in self.observables:
             self._require_one_beta(name)
@@ -146,9 +150,14 @@ class Chain:
                     f"{name!r} has shape {series.shape} and is no scalar series. Choose a "
                     f"component: statistics.mean(chain.observables[{name!r}][..., 0])."
                 )
-            return mean(series, on_short=on_short)
+            return mean(self._series(series), on_short=on_short)
         known = sorted({"energy", *observables.DERIVED, *self.observables})
         raise InvalidInput(f"{name!r} is unknown. There are {', '.join(known)}.")
+
+    def _series(self, series: np.ndarray) -> np.ndarray:
+        """The Markov series (chain, draw) of an observable: one of means, where chains move along
+        one another."""
+        return series.mean(axis=0, keepdims=True) if self.sampler.coupled else series
 
     def _require_one_beta(self, name: str) -> None:
         different, _ = betas.groups(self.beta)

@@ -12,6 +12,7 @@ from . import betas
 # R-hat above 1.1, or a drift that equilibrium shows once in 1.7 million runs.
 MAX_R_HAT = 1.1
 MAX_DRIFT = 5.0
+MAX_DIVERGENCES = 0.01  # of all trajectories; regions that they cannot enter go unseen
 _MIN_DRAWS = 50  # shorter chains are not judged
 
 
@@ -24,6 +25,13 @@ def warn_unless_equilibrated(chain: Any) -> None:
         stuck = int((chain.info["acceptance"].sum(axis=1) == 0).sum())
         if stuck:
             complaints.append(f"{stuck} of {chain.n_chains} chains never moved (never_moved)")
+    if "divergences" in chain.info:
+        share = float(chain.info["divergences"].mean())
+        if share > MAX_DIVERGENCES:
+            complaints.append(
+                f"{share:.0%} of the trajectories diverged, where the step is too long for the "
+                "curvature (give a smaller step_size, or let the warm-up adapt it)"
+            )
     different, group = betas.groups(chain.beta)
     for k, beta in enumerate(different):
         energies = chain.energy[group == k]
@@ -36,7 +44,8 @@ def warn_unless_equilibrated(chain: Any) -> None:
             )
             continue
         try:
-            drift = drift_z(energies)
+            coupled = chain.sampler.coupled
+            drift = drift_z(energies.mean(axis=0, keepdims=True) if coupled else energies)
         except (ShortChain, InvalidInput):
             continue  # too short, or too still, for a drift to be measured
         if abs(drift) > MAX_DRIFT:

@@ -14,7 +14,9 @@ pairwise        up to 44 spins with any pairwise couplings, by matrix products
 rbm             log Z of a restricted Boltzmann machine over its smaller layer
 gaussian_rbm    log Z of one with normal visible units, a sum of Gaussians
 gaussian        correlated Gaussians (log Z, entropy, divergence) and the free field
+langevin        what unadjusted Langevin samplers do to Gaussians: variances at finite steps
 quadrature      log Z and averages of one-dimensional densities, with an error bound
+plane           the same of smooth densities in two dimensions, on a rectangle
 """
 
 from statmech_ml.exact import (
@@ -24,9 +26,11 @@ from statmech_ml.exact import (
     gaussian,
     gaussian_rbm,
     kaufman,
+    langevin,
     onsager,
     pairwise,
     planar,
+    plane,
     quadrature,
     rbm,
     ring,
@@ -42,9 +46,11 @@ __all__ = [
     "gaussian",
     "gaussian_rbm",
     "kaufman",
+    "langevin",
     "onsager",
     "pairwise",
     "planar",
+    "plane",
     "quadrature",
     "rbm",
     "ring",

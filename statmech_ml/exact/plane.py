@@ -59,7 +59,7 @@ def log_z(reduced_energy: Function, box: Box, *, rtol: float = 1e-10) -> Integra
     >>> round(value, 9), error < 1e-9  # log 2 pi
     (1.837877066, True)
     """
-    (Z, _), change, lowest = _integrate(reduced_energy, np.ones_like, box, rtol)
+    (Z, _), change, lowest = _integrate(reduced_energy, lambda x: np.ones(len(x)), box, rtol)
     value = math.log(Z) - lowest
     return Integral(value, change[0] / Z + _EPS * (4.0 + abs(lowest) + abs(value)))
 
@@ -95,12 +95,12 @@ def _integrate(
             change = np.abs(sums - before)
             scale = np.array([sums[0], math.sqrt(sums[0] * sums[2])])
             lowest = found
+            if edge > rtol * sums[0]:
+                raise InvalidInput(
+                    f"The box {box} cuts through the density: the outermost layer of the grid "
+                    f"holds {edge / sums[0]:.1g} of the whole. Give a larger one."
+                )
             if (change[:2] <= rtol * scale).all():
-                if edge > rtol * sums[0]:
-                    raise InvalidInput(
-                        f"The box {box} cuts through the density: on its edge lies {edge / sums[0]:.1g} "
-                        "of the whole per layer of the grid. Give a larger one."
-                    )
                 return (float(sums[0]), float(sums[1])), (float(change[0]), float(change[1])), found
         before, lowest, n = sums, found, 2 * n
     raise InvalidInput(
@@ -151,7 +151,11 @@ def _sides(box: Any) -> np.ndarray:
         sides = np.array(box, np.float64)
     except (TypeError, ValueError):
         sides = np.empty(0)
-    if sides.shape != (2, 2) or not np.isfinite(sides).all() or not (sides[:, 0] < sides[:, 1]).all():
+    if (
+        sides.shape != (2, 2)
+        or not np.isfinite(sides).all()
+        or not (sides[:, 0] < sides[:, 1]).all()
+    ):
         raise InvalidInput(
             f"box={box!r} is no rectangle. Give ((x_low, x_high), (y_low, y_high)), finite, low < "
             "high."

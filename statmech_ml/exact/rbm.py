@@ -1,55 +1,84 @@
-"""Exact log Z of a restricted Boltzmann machine: the sum over its smaller layer.
+"""Exact log Z and mean values of restricted Boltzmann machines, and of Boltzmann machines.
 
-    Z = sum_h exp(beta b.h) prod_i (1 + exp(beta (a_i + (W h)_i)))
+The units of one layer are independent given the other, so one layer is summed out (or integrated)
+unit by unit and only the states of the other one are visited:
 
-and the same with v and h exchanged: the units of one layer are independent given the other. Domain:
-at most 2^32 states of the smaller layer. The states are dealt to two groups of small units, whose
-exponentials are tabled apart,
+    Z = sum_h exp(beta (b.h - own(h))) prod_i sum_{v_i} exp(beta (f_i(h) v_i - own(v_i))),
 
-    1 + e^{a_i + (W h)_i} = 1 + P_i(h_1) Q_i(h_2),
-    P_i = e^{a_i + (W_1 h_1)_i},    Q_i = e^{(W_2 h_2)_i},
+or the same with v and h exchanged. `log_z` takes the fastest way for each kind:
 
-so that a unit of the larger layer costs two multiplications and an addition per state, in vector
-code: 2^25 states of 500 units take two seconds on one core of 2023. A product of factors ends, in
-a logarithm, before it can overflow, and a unit whose exponents alone could is summed in the log
-domain. Threads: numba's number. Memory: 8 MiB a thread, and 2 KiB per unit of the larger layer.
+================================  ==============================================  ==================
+visible, hidden units             sum over                                        domain
+================================  ==============================================  ==================
+bits or spins, bits or spins      the smaller layer, in bits, as products         32 units
+bits or spins, normal             the visible layer; h leaves pairwise couplings  44 visible units
+normal, bits or spins             the hidden layer; v leaves pairwise couplings   44 hidden units
+levels (Potts), any               the layer with fewer states                     2^22 states
+`BoltzmannMachine`, `Hopfield`    all units, by pairs, or the visible states      44, or 2^22 states
+================================  ==============================================  ==================
+
+`moments` visits up to 2^22 states of one layer: the means under the model of what each parameter
+multiplies, which are its part of the gradient of the log-likelihood.
 
 Smolensky (1986); Salakhutdinov and Murray, ICML (2008), section 2.
 """
 
 import math
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
-from statmech_ml._jit import kernel
 from statmech_ml.errors import InvalidInput
-from statmech_ml.exact._arguments import Values, inverse_temperature, like_input
+from statmech_ml.exact import _bit_layers, _boltzmann, _layer_sums, _quadratic, gaussian_rbm
+from statmech_ml.exact._arguments import (
+    Values,
+    inverse_temperature,
+    like_input,
+    one_inverse_temperature,
+)
+from statmech_ml.models import RBM, BoltzmannMachine, GaussianRBM, Hopfield, PottsRBM
 
 MAX_UNITS = 32
-"""Largest smaller layer that is summed over."""
+"""Largest smaller layer of bits or spins that `log_z` sums over."""
 
-_INNER = 8  # small units of the second group: rows of 256 states, 2 KiB
-_ROWS = 2**8  # states of the first group in a chunk
-_TILE = 8  # rows in the first-level cache together
-_LARGEST = 700.0  # e^700 is still a number
-_WORTH_THREADS = 2**22  # factors
+
+class Moments(NamedTuple):
+    """Means under a machine's law of what its parameters multiply, exact.
+
+    Fields
+    ------
+    log_z : float
+        A by-product.
+    visible : array of the visible bias's shape
+        <v>; of Potts units the probability of each value.
+    hidden : array (n_hidden,)
+        <h>.
+    product : array of the weights' shape
+        <v h>.
+    pairs : array (n_visible, n_visible), or None
+        <v v> of a `BoltzmannMachine`, which its couplings multiply, each pair once; 0 on the
+        diagonal, where it has no couplings.
+    square : array (n_visible,), or None
+        <v^2> of normal visible units.
+    """
+
+    log_z: float
+    visible: np.ndarray
+    hidden: np.ndarray
+    product: np.ndarray
+    pairs: np.ndarray | None = None
+    square: np.ndarray | None = None
 
 
 def log_z(rbm: Any, beta: ArrayLike = 1.0) -> Values:
-    """Logarithm of Z = sum_{v, h} exp(-beta E(v, h)), in nats.
+    """Logarithm of Z = sum_{v, h} exp(-beta E(v, h)), in nats; an integral over normal units.
 
     Parameters
     ----------
-    rbm
-        A `BernoulliRBM`: anything with visible_bias (n_visible,), hidden_bias (n_hidden,) and
-        weights (n_visible, n_hidden), units in {0, 1}.
+    rbm : RBM (BernoulliRBM), PottsRBM, GaussianRBM, BoltzmannMachine or Hopfield
     beta
-        Inverse temperature, scalar or array, finite and >= 0.
+        Inverse temperature, scalar or array, finite and >= 0 (> 0 for normal units).
 
     Returns
     -------
@@ -58,14 +87,83 @@ def log_z(rbm: Any, beta: ArrayLike = 1.0) -> Values:
     Raises
     ------
     InvalidInput
-        When both layers have more than 32 units, and for beta outside its domain.
+        For other models, for layers that are too large to be summed (the table above), and for beta
+        outside its domain.
 
     >>> from statmech_ml.models import BernoulliRBM
     >>> rbm = BernoulliRBM(visible_bias=[0.5], hidden_bias=[-1.0], weights=[[2.0]])
     >>> round(log_z(rbm), 9)  # log(1 + e^0.5 + e^-1 + e^1.5)
     2.014674966
     """
-    a, b, weights = rbm.visible_bias, rbm.hidden_bias, rbm.weights
+    if isinstance(rbm, GaussianRBM):
+        return gaussian_rbm.log_z(rbm, beta)
+    if isinstance(rbm, BoltzmannMachine):
+        one = _boltzmann.log_z
+    elif isinstance(rbm, Hopfield):
+        one = _boltzmann.hopfield_log_z
+    elif isinstance(rbm, PottsRBM):
+        one = _layer_sums.log_z
+    elif isinstance(rbm, RBM):
+        one = _normal_hidden if rbm.hidden_units.name == "normal" else _two_valued
+    else:
+        raise _no_machine(rbm)
+    betas = inverse_temperature(beta)
+    out = np.empty(betas.shape)
+    for position in np.ndindex(*betas.shape):
+        out[position] = one(rbm, float(betas[position]))
+    return like_input(out)
+
+
+def moments(model: Any, beta: float = 1.0) -> Moments:
+    """Exact means of what the parameters of a machine multiply.
+
+    One function for all machines: `RBM` and `BernoulliRBM`, `PottsRBM`, `GaussianRBM` and
+    `BoltzmannMachine`. The gradient of log Z is beta times these: d log Z / da = beta <v>, / db =
+    beta <h>, / dW = beta <v h>, / dJ_ij = beta <v_i v_j>. (A `GaussianRBM` divides by its widths:
+    / da = beta <v - a> / s^2, / dW = beta <v h> / s^2, and / ds takes <v^2> too.)
+
+    Parameters
+    ----------
+    model
+        With at most 2^22 states in its smaller layer; of a `BoltzmannMachine`, 2^22 visible states.
+    beta : float, default 1.0
+        Inverse temperature, finite and >= 0 (> 0 for normal units).
+
+    Returns
+    -------
+    Moments
+        The layer that is not visited is averaged in closed form, given the other.
+
+    Raises
+    ------
+    InvalidInput
+        For other models, too many states, and beta outside its domain.
+
+    >>> from statmech_ml.models import BernoulliRBM
+    >>> found = moments(BernoulliRBM(visible_bias=[0.0], hidden_bias=[0.0], weights=[[2.0]]))
+    >>> found.product.round(6)  # e^2 / (3 + e^2)
+    array([[0.711235]])
+    """
+    one_beta = one_inverse_temperature(beta)
+    if isinstance(model, BoltzmannMachine):
+        found, pairs = _boltzmann.sums(model, one_beta)
+        return Moments(found.log_z, found.visible, found.hidden, found.product, pairs)
+    if not isinstance(model, RBM | PottsRBM | GaussianRBM):
+        raise _no_machine(model)
+    found = _layer_sums.layer_sums(model, one_beta)
+    return Moments(
+        found.log_z,
+        found.visible.reshape(model.visible_bias.shape),
+        found.hidden,
+        found.product.reshape(model.weights.shape),
+        square=found.extra if isinstance(model, GaussianRBM) else None,
+    )
+
+
+def _two_valued(rbm: RBM, beta: float) -> float:
+    """The smaller layer as bits; spins bring a constant."""
+    bits, constant = rbm.as_bernoulli()
+    a, b, weights = bits.visible_bias, bits.hidden_bias, bits.weights
     if len(a) < len(b):
         a, b, weights = b, a, weights.T
     if len(b) > MAX_UNITS:
@@ -73,132 +171,38 @@ def log_z(rbm: Any, beta: ArrayLike = 1.0) -> Values:
             f"The smaller layer of {rbm!r} has 2^{len(b)} states, more than the 2^{MAX_UNITS} "
             "that are summed here. Estimate log Z: partition.ais(partition.Weights(rbm), ...)."
         )
-    betas = inverse_temperature(beta)
-    out = np.empty(betas.shape)
-    for position in np.ndindex(*betas.shape):
-        scale = float(betas[position])
-        largest = scale * float(max(np.abs(x).max() for x in (a, b, weights)))  # inf is no warning
-        if not largest * (len(a) + 1) * (len(b) + 1) < math.inf:
-            raise InvalidInput(
-                f"At beta={scale:g} the energies of {rbm!r} over k_B T add up to more than a "
-                "double holds. Take a smaller beta."
-            )
-        out[position] = _log_sum(scale * a, scale * b, np.ascontiguousarray(scale * weights.T))
-    return like_input(out)
+    largest = beta * float(max(np.abs(x).max() for x in (a, b, weights)))  # inf is no warning
+    if not largest * (len(a) + 1) * (len(b) + 1) < math.inf:
+        raise InvalidInput(
+            f"At beta={beta:g} the energies of {rbm!r} over k_B T add up to more than a double "
+            "holds. Take a smaller beta."
+        )
+    value = _bit_layers.log_sum(beta * a, beta * b, np.ascontiguousarray(beta * weights.T))
+    return value - beta * constant
 
 
-def _log_sum(large: np.ndarray, small: np.ndarray, weights: np.ndarray) -> float:
-    """log sum over the small layer; weights (small, large), everything already times beta."""
-    tables = _tables(large, small, weights)
-    n_outer = len(tables.outer_bias)
-    n_rows = 2**n_outer
-    firsts = range(0, n_rows, _ROWS)
-    work = 2.0 ** len(small) * len(large)
-    threads = min(numba.get_num_threads(), len(firsts)) if work > _WORTH_THREADS else 1
-    with ThreadPoolExecutor(threads) as pool:
-        # Added in the order of states, so that the number of threads changes no digit.
-        parts = pool.map(lambda first: _chunk(tables, first, min(_ROWS, n_rows)), firsts)
-        highest, total = -math.inf, 0.0
-        for top, part in parts:
-            if top > highest:
-                total *= math.exp(highest - top)
-                highest = top
-            total += math.exp(top - highest) * part
-    return highest + math.log(total)
+def _normal_hidden(rbm: RBM, beta: float) -> float:
+    """The hidden units integrated: exp(beta |b + v.W|^2 / 2) sqrt(2 pi / beta)^n_hidden."""
+    if beta == 0.0:
+        raise InvalidInput("beta=0 makes the hidden units flat, and Z infinite. Use beta > 0.")
+    if rbm.n_visible > _quadratic.MAX_UNITS:
+        raise InvalidInput(
+            f"{rbm!r} has 2^{rbm.n_visible} visible states, more than the "
+            f"2^{_quadratic.MAX_UNITS} that are summed where hidden units are normal. Estimate "
+            "log Z: partition.ais(partition.Weights(rbm), ...)."
+        )
+    b, weights = rbm.hidden_bias, rbm.weights
+    spins = np.full(rbm.n_visible, rbm.visible_units.name == "spins")
+    c, K = rbm.visible_bias + weights @ b, weights @ weights.T
+    own = 0.5 * beta * float(b @ b) + 0.5 * rbm.n_hidden * math.log(2.0 * math.pi / beta)
+    return own + _quadratic.log_z(beta * c, beta * K, spins)
 
 
-class _Tables(NamedTuple):
-    """What all chunks share.
-
-    Fields: bias (large,); outer_bias, outer_weights of the first group (outer,), (outer, large);
-    inner_terms (256,) of the second; groups: ends of runs of units whose products cannot overflow,
-    inner_factors (n, 256) of these n units; inner_fields (large - n, 256) of the other ones, which
-    are for the log domain.
-    """
-
-    bias: np.ndarray
-    outer_bias: np.ndarray
-    outer_weights: np.ndarray
-    inner_terms: np.ndarray
-    inner_factors: np.ndarray
-    inner_fields: np.ndarray
-    groups: list[int]
-
-
-def _tables(large: np.ndarray, small: np.ndarray, weights: np.ndarray) -> _Tables:
-    reach = np.abs(large) + np.abs(weights).sum(axis=0)
-    order = np.argsort(reach, kind="stable")
-    large, weights, reach = large[order], weights[:, order], reach[order]
-    tame = int(np.searchsorted(reach, _LARGEST - 1.0))
-    # No field of a unit exceeds this.
-    factors = np.logaddexp(0.0, large + np.maximum(weights, 0.0).sum(axis=0))[:tame]
-    groups, size = [0], 0.0
-    for unit, factor in enumerate(factors):
-        size += factor
-        if size > _LARGEST:
-            groups.append(unit)
-            size = factor
-    groups.append(tame)
-    split = min(_INNER, len(small))
-    inner_bits = _bits(split, 0, 2**split)
-    inner_fields = np.ascontiguousarray((inner_bits @ weights[:split]).T)
-    return _Tables(
-        large,
-        small[split:],
-        weights[split:],
-        inner_bits @ small[:split],
-        np.exp(inner_fields[:tame]),
-        inner_fields[tame:].copy(),
-        groups,
+def _no_machine(model: Any) -> InvalidInput:
+    return InvalidInput(
+        f"{model!r} is no machine of visible and hidden units: RBM, BernoulliRBM, PottsRBM, "
+        "GaussianRBM, BoltzmannMachine. Sum small discrete models with exact.enumeration."
     )
 
 
-def _chunk(tables: _Tables, first: int, count: int) -> tuple[float, float]:
-    """Largest log term of states of the first group first, first + 1, ..., and the sum over it."""
-    outer = _bits(len(tables.outer_bias), first, count)
-    fields = outer @ tables.outer_weights + tables.bias
-    terms = (outer @ tables.outer_bias)[:, None] + tables.inner_terms
-    products = np.empty_like(terms)
-    tame = tables.groups[-1]
-    factors = np.exp(fields[:, :tame])
-    for start, end in pairwise(tables.groups):
-        _multiply(factors[:, start:end], tables.inner_factors[start:end], products)
-        terms += np.log(products, out=products)
-    for unit in range(tame, fields.shape[1]):
-        terms += np.logaddexp(0.0, fields[:, unit, None] + tables.inner_fields[unit - tame])
-    top = float(terms.max())
-    terms -= top
-    return top, float(np.exp(terms, out=terms).sum())
-
-
-def _bits(n: int, first: int, count: int) -> np.ndarray:
-    """States first, first + 1, ... of n units, float64 (count, n)."""
-    index = np.arange(first, first + count)
-    return ((index[:, None] >> np.arange(n)) & 1).astype(np.float64)
-
-
-@kernel
-def _multiply(outer, inner, out):
-    """out[r, s] = product over i of 1 + outer[r, i] inner[i, s]; four factors to a pass of out."""
-    n_rows, n_columns = out.shape
-    n_units = inner.shape[0]
-    for tile in range(0, n_rows, _TILE):
-        rows = range(tile, min(tile + _TILE, n_rows))
-        for r in rows:
-            for s in range(n_columns):
-                out[r, s] = 1.0
-        for i in range(0, n_units - 3, 4):
-            for r in rows:
-                p0, p1, p2, p3 = outer[r, i], outer[r, i + 1], outer[r, i + 2], outer[r, i + 3]
-                for s in range(n_columns):
-                    left = (1.0 + p0 * inner[i, s]) * (1.0 + p1 * inner[i + 1, s])
-                    right = (1.0 + p2 * inner[i + 2, s]) * (1.0 + p3 * inner[i + 3, s])
-                    out[r, s] *= left * right
-        for i in range(n_units - n_units % 4, n_units):
-            for r in rows:
-                p0 = outer[r, i]
-                for s in range(n_columns):
-                    out[r, s] *= 1.0 + p0 * inner[i, s]
-
-
-__all__ = ["log_z"]
+__all__ = ["Moments", "log_z", "moments"]

@@ -43,6 +43,20 @@ def numbers(value: Any, ndim: int, name: str) -> np.ndarray:
     return array
 
 
+def data_rows(value: Any, name: str) -> np.ndarray:
+    """A frozen float64 copy of data (n, *event) with at least one row, finite, or InvalidInput."""
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} is no array of numbers: {error}.") from error
+    if array.ndim == 0 or array.size == 0:
+        raise InvalidInput(f"{name} has shape {array.shape}; one datum a row, (n, ...), is needed.")
+    if not np.isfinite(array).all():
+        raise InvalidInput(f"{name} holds NaN or infinite values. Leave such rows out.")
+    array.setflags(write=False)
+    return array
+
+
 def per_bond_or_site(value: Any, length: int, name: str, what: str) -> Any:
     """A float, or a frozen float64 array with one entry for each of `what`, "bonds" or "sites"."""
     try:

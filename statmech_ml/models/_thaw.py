@@ -8,6 +8,9 @@ def thaw(model: Any, dtype: Any = None) -> Any:
 
     dtype: torch.float32 (the default) or torch.float64.
     """
+    from ..training.boltzmann import TrainableBoltzmann
     from ..training.rbm import TrainableRBM
+    from . import BoltzmannMachine
 
-    return TrainableRBM(model, dtype)
+    kind = TrainableBoltzmann if isinstance(model, BoltzmannMachine) else TrainableRBM
+    return kind(model, dtype)

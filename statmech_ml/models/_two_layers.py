@@ -11,7 +11,8 @@ energies, and what `BlockGibbs` asks for.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 
@@ -171,8 +172,19 @@ class TwoLayers(Model, ABC):
         key = np.dtype(dtype)
         if key not in self._casts:
             weights = self.weights.reshape(-1, self.n_hidden)
-            self._casts[key] = self.hidden_bias.astype(key), weights.astype(key)
+            # No copies of what has this dtype: `on` makes models of single precision.
+            bias = self.hidden_bias.astype(key, copy=False)
+            self._casts[key] = bias, weights.astype(key, copy=False)
         return self._casts[key]
+
+    def on(self, **arrays: np.ndarray) -> Self:
+        """This model with other arrays (attribute=), of any float dtype, which are neither copied
+        nor checked: for training, whose parameters change at every step."""
+        derived = {n for n in vars(self) if isinstance(getattr(type(self), n, None), cached_property)}
+        twin = object.__new__(type(self))
+        kept = {name: value for name, value in vars(self).items() if name not in derived}
+        vars(twin).update(kept, _casts={}, **arrays)
+        return twin
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.n_visible} visible, {self.n_hidden} hidden)"

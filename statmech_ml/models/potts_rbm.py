@@ -10,7 +10,6 @@ e39397 (2019), doi:10.7554/eLife.39397, eq. 1.
 from typing import Any
 
 import numpy as np
-
 from scipy.special import logsumexp, softmax
 
 from ..spaces import Levels

@@ -2,11 +2,11 @@
 
     E(r, phi) = height (rho^2 - 1)^2 + barrier/2 (1 - g(rho) cos(n phi)) + tilt x,
 
-rho = r / radius and g(rho) = 2 rho^n / (1 + rho^{2n}), which is smooth at the origin, 1 on the
-circle and 0 far from it. Without a tilt the n minima lie at E = 0 on the circle, at phi = 2 pi k/n,
-and the saddles between neighbours on the circle are `barrier` high (where height n^0 is large
-enough for the ring to be a valley: 16 height > n^2 barrier). The way over the centre costs height +
-barrier/2. log Z by `exact.plane`.
+rho = r / radius and g(rho) = 2 rho^n / (1 + rho^{2n}) = sech(n log rho), which is smooth at the
+origin, 1 on the circle and 0 far from it. Without a tilt the n minima lie at E = 0 on the circle,
+at phi = 2 pi k / n; halfway between two of them the energy is `barrier`, a saddle where 16 height >
+n^2 barrier (the curvature along r there is (8 height - n^2 barrier / 2) / radius^2). The way over
+the centre costs height + barrier / 2. log Z by `exact.plane`.
 """
 
 import math
@@ -75,8 +75,8 @@ class RingOfWells(Model):
         At least 2.
     radius : float, default 2.0
         Of the circle, in the units of x.
-    height : float, default 8.0
-        Of the radial quartic well: how steep the walls of the valley are.
+    height : float, default 10.0
+        Of the hill in the middle, beside barrier / 2: how steep the walls of the valley are.
     barrier : float, default 2.0
         Between neighbouring wells, in units of kT at beta = 1.
     tilt : float, default 0.0
@@ -89,14 +89,14 @@ class RingOfWells(Model):
         is not positive.
 
     >>> RingOfWells(n_wells=4).energy([[2.0, 0.0], [0.0, 0.0]]).round(9)  # a well, the centre
-    array([0., 9.])
+    array([ 0., 11.])
     """
 
     def __init__(
         self,
         n_wells: int = 8,
         radius: float = 2.0,
-        height: float = 8.0,
+        height: float = 10.0,
         barrier: float = 2.0,
         tilt: float = 0.0,
     ) -> None:

@@ -17,6 +17,7 @@ from .path import Geometric, Path, Switching, Tempering, Weights
 from .population_annealing import population_annealing
 from .tap import tap
 from .thermodynamic_integration import thermodynamic_integration
+from .thermodynamics import Thermodynamics, thermodynamics
 from .wang_landau import wang_landau
 from .work import crooks, jarzynski, jarzynski_from_work
 
@@ -32,6 +33,7 @@ __all__ = [
     "Switching",
     "TemperedEnergies",
     "Tempering",
+    "Thermodynamics",
     "Weights",
     "ais",
     "ais_from_log_weights",
@@ -51,5 +53,6 @@ __all__ = [
     "population_annealing",
     "tap",
     "thermodynamic_integration",
+    "thermodynamics",
     "wang_landau",
 ]

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
-import numba
 import numpy as np
 
+from .._jit import thread_count
 from ..errors import InvalidInput, StatmechError
 
 # Entries of u_kn in a chunk: 1 MiB, which stays in the cache of a core.
@@ -68,7 +68,7 @@ class Table:
         edges = [
             (a, min(a + self.step, self.n_samples)) for a in range(0, self.n_samples, self.step)
         ]
-        threads = min(numba.get_num_threads(), len(edges))
+        threads = min(thread_count(), len(edges))
         if threads == 1:
             yield from (f(a, b, self.chunk(a, b)) for a, b in edges)
             return

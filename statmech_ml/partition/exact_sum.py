@@ -4,11 +4,13 @@ The exact results that know more than states (transfer matrix, Pfaffian, trees, 
 `statmech_ml.exact`.
 """
 
+import math
 from typing import Any
 
 from ..errors import InvalidInput
-from ..exact import enumeration, gaussian_rbm, pairwise, rbm
-from ..models import BernoulliRBM, GaussianRBM, Ising
+from ..exact import enumeration, pairwise, rbm
+from ..models import RBM, BoltzmannMachine, GaussianRBM, Hopfield, Ising, PottsRBM
+from ..spaces import Discrete
 from ..systems import EnergyModel
 from .logz import EXACT, LogZ
 from .path import Path
@@ -19,9 +21,9 @@ def exact_sum(model: Any, beta: float | None = None) -> LogZ:
 
     Parameters
     ----------
-    model : BernoulliRBM, GaussianRBM, EnergyModel or Path
-        RBMs: up to 32 units in the smaller layer, or 44 hidden ones below normal visible units.
-        Ising models: up to 44 spins (2^38 states take about ten seconds). Other models: up to 2^26
+    model : EnergyModel or Path
+        RBMs of every kind, Boltzmann machines, Hopfield networks: the table of `exact.rbm` (32
+        bits or spins in the smaller layer, 44 beside a layer of normal units). Ising models: up to 44 spins (2^38 states take about ten seconds). Other models: up to 2^26
         states. Of a path, the target.
     beta : float, default 1.0
         Inverse temperature, finite and >= 0 (> 0 for normal units). A path knows its own.
@@ -54,12 +56,9 @@ def exact_sum(model: Any, beta: float | None = None) -> LogZ:
             "one of statmech_ml.models, or a path to one."
         )
     beta = 1.0 if beta is None else beta
-    if isinstance(model, BernoulliRBM):
+    if isinstance(model, RBM | PottsRBM | GaussianRBM | BoltzmannMachine | Hopfield):
         value = rbm.log_z(model, beta)
-        n_states = 2 ** min(model.n_visible, model.n_hidden)
-    elif isinstance(model, GaussianRBM):
-        value = gaussian_rbm.log_z(model, beta)
-        n_states = 2**model.n_hidden
+        n_states = _summed(model)
     elif isinstance(model, Ising):
         value = pairwise.log_z(model, beta)
         n_states = 2**model.space.size
@@ -72,3 +71,11 @@ def exact_sum(model: Any, beta: float | None = None) -> LogZ:
     return LogZ(
         value, 0.0, value, value, method=EXACT, status=EXACT, diagnostics={"n_states": n_states}
     )
+
+
+def _summed(model: Any) -> int:
+    """Number of states of the layer that is summed over; of all units where they are joined."""
+    if isinstance(model, BoltzmannMachine):
+        return 2 ** (model.n_visible + model.n_hidden)
+    layers = [model.space] if isinstance(model, Hopfield) else [model.space, model.hidden_space]
+    return int(min(s.n_states if isinstance(s, Discrete) else math.inf for s in layers))

@@ -16,10 +16,10 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
-import numba
 import numpy as np
 
 from .. import _rng
+from .._jit import thread_count
 from ..errors import InvalidInput
 from ..systems import EnergyModel
 
@@ -55,6 +55,8 @@ class Sampler(ABC):
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     invariant: ClassVar[bool] = True
     """Whether `advance` leaves exp(-reduced_energy) invariant at any setting."""
+    coupled: ClassVar[bool] = False
+    """Whether the chains move along one another, so that only all of them are one Markov chain."""
 
     @property
     def reversible(self) -> bool:
@@ -130,7 +132,7 @@ def over_chains(n_chains: int, updates: int, run: Callable[[slice], None]) -> No
     but the time. `updates` is the total number of site updates, which decides whether threads are
     worth it.
     """
-    threads = min(numba.get_num_threads(), n_chains)
+    threads = min(thread_count(), n_chains)
     if threads <= 1 or updates < _WORTH_THREADS:
         run(slice(0, n_chains))
         return

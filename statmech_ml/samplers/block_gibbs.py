@@ -5,20 +5,26 @@ Two-valued units are drawn from their log-odds, P(higher) = sigmoid(logit); q-va
 log-weights, P(k) proportional to exp(logit_k); real ones from their normal law. Each half sweep is
 one matrix product and one compiled pass (sigmoid, threshold, write). Matrix products may round
 differently for another batch or thread count, so bitwise repeatability is promised for a fixed
-batch and a fixed number of BLAS threads only.
+batch and a fixed number of BLAS threads only. Many chains of an `RBM` with two-valued units in both
+layers are summed up from tables instead (`_cpu.bit_layers`), in single precision.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from .. import _rng
 from .._rng import HIDDEN, VISIBLE, normals
 from ..errors import InvalidInput
+from ..models import RBM
 from ..spaces import Discrete, Space
 from ..systems import EnergyModel, require
-from ._cpu import layers
-from .base import Info, Sampler, State, advanced
+from ._cpu import bit_layers, layers
+from .base import Info, Sampler, State, advanced, over_chains
+
+# Below this many chains a matrix product is as fast as tables of the sums of weights.
+_WORTH_TABLES = 100
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class BlockGibbs(Sampler):
     clamped: Any = None
 
     stream: ClassVar[str] = "block-gibbs/philox4x32-10/2"
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
 
     def __post_init__(self) -> None:
         if self.precision not in ("single", "double"):
@@ -81,6 +88,14 @@ class BlockGibbs(Sampler):
         """Run sweeps at beta (chain,); returns the new state and nothing watched."""
         dtype = np.float32 if self.precision == "single" else np.float64
         v, kept = state.x, None if self.clamped is None else np.array(self.clamped)
+        if device == "cuda":
+            from ._cuda.layers import block_gibbs as on_device
+
+            v = on_device(model, state, beta, n_sweeps, dtype, kept)
+            return advanced(state, v, n_sweeps), {}
+        if dtype is np.float32 and len(beta) >= _WORTH_TABLES and _two_valued(model):
+            v = _swept_bits(model, state, beta, n_sweeps, kept)
+            return advanced(state, v, n_sweeps), {}
         for t in range(state.sweep, state.sweep + n_sweeps):
             address = (state.seed, state.chains, t)
             h = _draw(model, "hidden", model.hidden_space, v, beta, dtype, (*address, HIDDEN))
@@ -120,10 +135,95 @@ def _draw(
     logits = getattr(model, f"{layer}_logits")(other, beta, dtype)
     seed, chains, sweep, purpose = address
     out = np.empty((len(chains), space.size), np.int8)
-    scratch = np.empty(64, np.uint32)
+    scratch = np.empty(_rng.padded(space.size), np.uint32)
     if logits.ndim == 3:
         layers.draw_levels(logits, np.uint64(seed), chains, sweep, purpose, scratch, out)
+    elif logits.dtype == np.float32:
+        layers.draw_single(logits, np.uint64(seed), chains, sweep, purpose, scratch, out)
     else:
         odds = layers.odds_of(logits, out=logits)
         layers.draw(odds, np.uint64(seed), chains, sweep, purpose, scratch, out)
     return out if space.step == 1 else space.values[out]
+
+
+def _two_valued(model: Any) -> bool:
+    """Whether this is an RBM of two-valued units, with no law of its own for either layer."""
+    return (
+        isinstance(model, RBM)
+        and isinstance(model.hidden_space, Discrete)
+        and type(model).hidden_logits is RBM.hidden_logits
+        and type(model).visible_logits is RBM.visible_logits
+    )
+
+
+class _Bits(NamedTuple):
+    """A layer of bits for `bit_layers`: a unit is low + step bit.
+
+    Fields: bits int8 (chain, padded), codes uint8 (chain, padded / 4), bias float32 (padded,) of
+    the sum over the bits of the other layer, held uint8 (padded,), step.
+    """
+
+    bits: np.ndarray
+    codes: np.ndarray
+    bias: np.ndarray
+    held: np.ndarray
+    step: int
+
+    @classmethod
+    def of(cls, n_chains: int, space: Any, bias: np.ndarray) -> "_Bits":
+        size = bit_layers.padded(space.size)
+        held = np.ones(size, np.uint8)
+        held[: space.size] = 0
+        padding = np.zeros(size - space.size)
+        return cls(
+            np.zeros((n_chains, size), np.int8),
+            np.zeros((n_chains, size // 4), np.uint8),
+            np.concatenate([bias, padding]).astype(np.float32),
+            held,
+            space.step,
+        )
+
+
+def _swept_bits(
+    model: RBM, state: State, beta: np.ndarray, n_sweeps: int, kept: np.ndarray | None
+) -> np.ndarray:
+    """Configurations after some sweeps of an RBM of two-valued units."""
+    n_chains, size = state.x.shape
+    low_v, low_h = model.space.values[0], model.hidden_space.values[0]
+    weights = model._cast(np.float32)[1]
+    a, b = model.visible_bias, model.hidden_bias
+    if low_v:  # sum_i W_ij (low + step bit_i)
+        b = b + low_v * model.weights.sum(axis=0, dtype=np.float64)
+    if low_h:
+        a = a + low_h * model.weights.sum(axis=1, dtype=np.float64)
+    v = _Bits.of(n_chains, model.space, a)
+    h = _Bits.of(n_chains, model.hidden_space, b)
+    v.bits[:, :size] = state.x > low_v
+    if kept is not None:
+        v.held[:size] = kept
+    bit_layers.pack(v.bits, v.codes)
+
+    def draw(layer: _Bits, other: _Bits, w: np.ndarray, part: slice, t: int, purpose: int) -> None:
+        bit_layers.draw(
+            other.codes[part],
+            w,
+            np.float32(other.step),
+            layer.bias,
+            (beta[part] * layer.step).astype(np.float32),
+            np.uint64(state.seed),
+            state.chains[part],
+            t,
+            purpose,
+            layer.held,
+            layer.bits[part],
+            layer.codes[part],
+        )
+
+    def run(part: slice) -> None:
+        for t in range(state.sweep, state.sweep + n_sweeps):
+            draw(h, v, weights, part, t, HIDDEN)
+            draw(v, h, weights.T, part, t, VISIBLE)
+
+    over_chains(n_chains, n_sweeps * n_chains * (size + model.n_hidden), run)
+    drawn = v.bits[:, :size]
+    return model.space.values[drawn] if low_v else np.ascontiguousarray(drawn)

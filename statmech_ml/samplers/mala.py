@@ -30,6 +30,8 @@ _ADAPTING = 0.75  # part of the warm-up that adapts
 class MALA(Langevin):
     """Langevin moves with accept/reject for `Differentiable` models.
 
+    The noise is that of the step, always: another one would change the acceptance and not the law.
+
     Parameters
     ----------
     step_size : float or tuple of float (one per chain), default 0.1
@@ -45,9 +47,10 @@ class MALA(Langevin):
     def advance(
         self, model: Any, state: State, beta: np.ndarray, n_sweeps: int, device: str = "cpu"
     ) -> tuple[State, Info]:
-        """Run `n_sweeps` moves per chain; info holds the acceptance rate."""
+        """Run `n_sweeps` moves per chain; info holds the acceptance rate and T = 1."""
         x, taken, _ = self._moved(model, state, beta, n_sweeps, adjusted=True)
-        return advanced(state, x, n_sweeps), {"acceptance": taken / max(1, n_sweeps)}
+        info = {"acceptance": taken / max(1, n_sweeps)}
+        return advanced(state, x, n_sweeps), info | {"effective_temperature": np.ones(len(x))}
 
     def warm_up(
         self, model: Any, state: State, beta: np.ndarray, n_sweeps: int, device: str = "cpu"

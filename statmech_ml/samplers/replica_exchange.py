@@ -81,6 +81,12 @@ class ReplicaExchange(Sampler):
                 f"{self.sampler!r} does not leave its law invariant, so neither would an exchange "
                 "between such chains. Use a sampler with accept and reject, e.g. MALA()."
             )
+        if getattr(self.sampler, "coupled", False):
+            raise InvalidInput(
+                f"{self.sampler!r} moves the chains of one beta along one another, but an exchange "
+                "has one chain at each rung, which must move by itself. Use a sampler of single "
+                "chains, e.g. MALA()."
+            )
         whole = isinstance(self.swap_every, int | np.integer)
         if not whole or isinstance(self.swap_every, bool) or self.swap_every < 1:
             raise InvalidInput(

@@ -21,40 +21,37 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import InvalidInput
-from ._langevin import Langevin
+from ._langevin import Unadjusted
 from .base import Info, State, advanced
 
 
 @dataclass(frozen=True)
-class ULA(Langevin):
+class ULA(Unadjusted):
     """Langevin moves without accept/reject, for `Differentiable` models; biased at any step.
 
-    `sample` runs it as it is: averages over its chains are those of the biased law. Use `MALA` for
-    the exact one.
+    `sample` runs it as it is: averages over its chains are those of the biased law, whose variance
+    on a Gaussian is `exact.langevin.ula_variance`. Use `MALA` for the exact one.
 
     Parameters
     ----------
     step_size : float or tuple of float (one per chain), default 0.1
         eta, in units of x^2 per unit of reduced energy.
+    noise : float or tuple of float (one per chain), optional
+        Standard deviation of the noise in one move; default sqrt(2 eta). With another one the
+        effective temperature is noise^2 / (2 eta), and `check` warns unless that is 1.
     """
 
     stream: ClassVar[str] = "ula/philox4x32-10/1"
-    invariant: ClassVar[bool] = False
 
     def advance(
         self, model: Any, state: State, beta: np.ndarray, n_sweeps: int, device: str = "cpu"
     ) -> tuple[State, Info]:
-        """Run `n_sweeps` moves per chain; info holds the correction of the log-weight, (chain,).
+        """Run `n_sweeps` moves per chain.
 
-        Raises InvalidInput when the step is so long that chains left the finite numbers.
+        Info holds the correction of the log-weight and the effective temperature, (chain,). Raises
+        InvalidInput when the step is so long that chains left the finite numbers.
         """
         x, _, gain = self._moved(model, state, beta, n_sweeps, adjusted=False)
-        lost = ~np.isfinite(x).all(axis=1) | np.isnan(gain)
-        if lost.any():
-            raise InvalidInput(
-                f"{lost.sum()} of {len(x)} chains of ULA left the finite numbers, or the domain of "
-                f"{model!r}, with steps up to {np.max(self.step_size):g}: unadjusted moves diverge "
-                "where the step exceeds 2 over the curvature. Use a smaller step_size, or MALA."
-            )
-        return advanced(state, x, n_sweeps), {"correction": gain}
+        self._require_finite(model, x, gain)
+        info = {"correction": gain, "effective_temperature": self._temperatures(len(x))}
+        return advanced(state, x, n_sweeps), info

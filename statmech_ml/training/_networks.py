@@ -8,6 +8,7 @@ global seed nor its state is touched.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ def dense(
     widths = [_whole(size, "size"), *(_whole(n, "hidden") for n in _several(hidden, "hidden"))]
     act = _activation(activation)
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+    for n_in, n_out in pairwise(widths):
         layers += [_empty(nn.Linear, n_in, n_out), act()]
     layers.append(_empty(nn.Linear, widths[-1], 1))
     return _drawn(layers, rng, dtype)
@@ -49,7 +50,9 @@ def convolutional(
     """3 x 3 convolutions, the first at full resolution, each further one halving both sides."""
     sides = [_whole(n, "shape") for n in _several(shape, "shape")]
     if len(sides) != 2:
-        raise InvalidInput(f"shape={shape!r} must be (rows, columns) of a picture with one channel.")
+        raise InvalidInput(
+            f"shape={shape!r} must be (rows, columns) of a picture with one channel."
+        )
     act = _activation(activation)
     layers: list[nn.Module] = [nn.Unflatten(1, (1, *sides))]
     depth = 1
@@ -84,8 +87,10 @@ def _drawn(layers: Iterable[nn.Module], rng: Any, dtype: torch.dtype) -> nn.Sequ
     with torch.no_grad():
         for layer in _with_weights(network):
             limit = 1.0 / math.sqrt(layer.weight[0].numel())
-            layer.weight.uniform_(-limit, limit, generator=generator)
-            layer.bias.uniform_(-limit, limit, generator=generator)
+            for parameter in (layer.weight, layer.bias):
+                # In doubles, so that both precisions start from the same network.
+                drawn = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
+                parameter.copy_(limit * (2.0 * drawn - 1.0))
     return network
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..errors import InvalidInput
 from ..samplers import State
+from ._arguments import check_at_least as check_at_least
 from .method import Carried, Method, Step
 from .shell import Gradients, Trainable
 
@@ -48,6 +49,16 @@ class CD(Method):
         v = swept(shell, v, self.k, seed, step)
         gradients, info = contrast(shell, batch, shell.tensor(v))
         return Step(gradients, {}, info)
+
+    def negatives(
+        self, shell: Trainable, data: np.ndarray, carried: Carried, seed: int, step: int
+    ) -> np.ndarray:
+        """Data k sweeps later."""
+        return swept(shell, data, self.k, seed, step)
+
+    def sweeps(self, step: int) -> float:
+        """k: the chains start anew at each step."""
+        return self.k
 
 
 @dataclass(frozen=True)
@@ -93,11 +104,15 @@ class PersistentCD(Method):
         gradients, info = contrast(shell, batch, shell.tensor(v))
         return Step(gradients, {"x": v}, info)
 
+    def sweeps(self, step: int) -> float:
+        """k for every step so far."""
+        return self.k * step
+
 
 def swept(shell: Trainable, v: np.ndarray, k: int, seed: int, step: int) -> np.ndarray:
     """Chains v (chain, size) after k sweeps of the shell's sampler at beta = 1."""
     state = State(v, seed, np.arange(len(v), dtype=np.uint32), step * k)
-    return shell.sampler().advance(shell.freeze(), state, np.ones(len(v)), k)[0].x
+    return shell.sampler().advance(shell.view(), state, np.ones(len(v)), k)[0].x
 
 
 def contrast(
@@ -105,14 +120,6 @@ def contrast(
 ) -> tuple[Gradients, dict[str, float]]:
     """Data phase minus model phase, with weights of the model's configurations if given; and the
     mean of F over both."""
-    positive, energy_data = shell.phase_with_energy(data)
-    negative, energy_model = shell.phase_with_energy(model, weights)
-    gradients = {name: positive[name] - negative[name] for name in positive}
+    gradients, energy_data, energy_model = shell.contrast(data, model, weights)
     return gradients, {"energy_data": float(energy_data), "energy_model": float(energy_model)}
 
-
-def check_at_least(name: str, value: Any, least: int, what: str) -> None:
-    """Raise InvalidInput unless `value` is a whole number >= least."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise InvalidInput(f"{name}={value!r}: at least {least} is needed, a number of {what}.")

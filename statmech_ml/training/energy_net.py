@@ -24,6 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from ..models import Gaussian
+from ..partition import Geometric
 from ..samplers import MALA, Sampler
 from ..spaces import Reals
 from ..systems import Model, common_shape
@@ -32,7 +34,8 @@ from .shell import Trainable
 
 _ROWS = 8192  # configurations per pass of a frozen network, which bounds its memory
 _PROBES = 3  # configurations on which a new module is tried
-_STEP = 0.01  # of the default sampler, a tenth of a standard deviation squared on unit scale
+STEP = 0.01
+"""Step of the default sampler: the square of a tenth of the width of data of unit scale."""
 
 
 class EnergyNet(Trainable):
@@ -146,10 +149,20 @@ class EnergyNet(Trainable):
 
     def sampler(self) -> Sampler:
         """Langevin moves with accept/reject."""
-        return MALA(step_size=_STEP)
+        return MALA(step_size=STEP)
 
-    def __repr__(self) -> str:
-        return _told(self)
+    def path(self) -> Any:
+        """From the confining Gaussian alone to the whole, u = lambda f + |x|^2 / (2 s^2); None
+        without a confinement.
+        """
+        if self.confinement is None:
+            return None
+        reference = Gaussian(stddev=self.confinement, dim=self.space.size)
+        return Geometric(reference, self.freeze(), sampler=MALA(step_size=STEP))
+
+    def extra_repr(self) -> str:
+        """Size and confinement."""
+        return f"size={self.space.size}, confinement={self.confinement}"
 
 
 class NeuralEnergy(Model):

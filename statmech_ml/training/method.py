@@ -8,6 +8,7 @@ can hold it and a run resumes bit for bit; random numbers are addressed by (seed
 optimiser, the schedule and the loop over batches belong to `train`.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -61,6 +62,20 @@ class Method(ABC):
         whether the move is kept. False puts the parameters and the optimiser back."""
         return carried, True
 
+    def negatives(
+        self, shell: Trainable, data: np.ndarray, carried: Carried, seed: int, step: int
+    ) -> np.ndarray | None:
+        """Configurations (chain, size) that stand for the model at the shell's present parameters,
+        all of equal weight: what the monitor examines for equilibrium. None where there are none;
+        by default the carried array "x" where it has that shape."""
+        x = carried.get("x")
+        return x if x is not None and x.ndim == 2 and x.shape[1] == shell.space.size else None
+
+    def sweeps(self, step: int) -> float:
+        """Sweeps that these configurations have had since their start, after `step` steps;
+        infinite, the default, where that is no measure of anything."""
+        return math.inf
+
     def log_z(self, shell: Trainable, carried: Carried) -> Any:
-        """log Z of the shell's parameters (a `LogZ`) as a by-product, or None."""
+        """log Z of the shell's present parameters (a `partition.LogZ`) as a by-product, or None."""
         return None

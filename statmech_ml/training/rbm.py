@@ -23,8 +23,11 @@ from torch import Tensor
 from torch.nn.functional import one_hot, softplus
 
 from ..errors import InvalidInput
+from ..exact import rbm as exact_rbm
 from ..models import RBM, BernoulliRBM, GaussianRBM, PottsRBM
+from ..partition import Tempering, Weights, exact_sum
 from ..samplers import BlockGibbs, Sampler
+from ..spaces import Discrete
 from .shell import Gradients, Trainable
 
 # Beyond it torch replaces softplus(x) by x: e^-40 is below the rounding of doubles, e^-20 is not.
@@ -84,6 +87,7 @@ class TrainableRBM(Trainable):
                 f"learn_sigma=True, but {model!r} has no sigma; only GaussianRBM has."
             )
         self._kind = type(model)
+        self._model: Any = None  # of this kind, kept by `view`
         self.space = model.space
         self.visible = "normal" if isinstance(model, GaussianRBM) else "levels"
         if isinstance(model, RBM):
@@ -99,6 +103,33 @@ class TrainableRBM(Trainable):
                 self.log_sigma = torch.nn.Parameter(widths)
             else:
                 self.register_buffer("log_sigma", widths)
+
+    @classmethod
+    def like(cls, about: dict[str, Any]) -> "TrainableRBM":
+        """A shell of zeros with the structure that another one's `about` describes."""
+        *visible, n_hidden = about["shape"]
+        a, b, w = np.zeros(visible), np.zeros(n_hidden), np.zeros(about["shape"])
+        kinds: dict[str, Any] = {
+            "BernoulliRBM": lambda: BernoulliRBM(a, b, w),
+            "RBM": lambda: RBM(a, b, w, about["visible"], about["hidden"]),
+            "PottsRBM": lambda: PottsRBM(a, b, w, about["hidden"]),
+            "GaussianRBM": lambda: GaussianRBM(a, b, w, 1.0, about["hidden"]),
+        }
+        dtype = {"float32": torch.float32, "float64": torch.float64}[about["dtype"]]
+        return cls(kinds[about["model"]](), dtype, learn_sigma=about["learn_sigma"])
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Class of the model, kinds of units, shape of the weights, what is learnt, and dtype."""
+        return {
+            "class": type(self).__name__,
+            "model": self._kind.__name__,
+            "visible": self.visible,
+            "hidden": self.hidden,
+            "shape": list(self.weights.shape),
+            "learn_sigma": "log_sigma" in dict(self.named_parameters()),
+            "dtype": str(self.dtype).removeprefix("torch."),
+        }
 
     @property
     def n_hidden(self) -> int:
@@ -130,18 +161,34 @@ class TrainableRBM(Trainable):
         """F(v), (*batch, n_visible) -> (*batch,)."""
         features = self.features(x)
         field = self.hidden_field(features)
-        return self._own(x, features) - self._log_sum(field).sum(dim=-1)
+        return self._own(x, features) - self.log_sum(field).sum(dim=-1)
 
     def phase_with_energy(
         self, x: Tensor, weights: Tensor | None = None
     ) -> tuple[Gradients, Tensor]:
         """Means of dF/dtheta and of F over x (n, n_visible), from one matrix product each way."""
+        share = x.new_full((len(x),), 1.0 / len(x)) if weights is None else weights
+        gradients, energy = self._sums(x, share)
+        return gradients, share @ energy
+
+    def contrast(
+        self, data: Tensor, model: Tensor, weights: Tensor | None = None
+    ) -> tuple[Gradients, Tensor, Tensor]:
+        """Data phase minus model phase, and the means of F over both: one matrix product each way
+        for both together."""
+        n = len(data)
+        share = data.new_full((n + len(model),), 1.0 / n)
+        share[n:] = -1.0 / len(model) if weights is None else -weights
+        gradients, energy = self._sums(torch.cat([data, model]), share)
+        return gradients, share[:n] @ energy[:n], -share[n:] @ energy[n:]
+
+    def _sums(self, x: Tensor, share: Tensor) -> tuple[Gradients, Tensor]:
+        """Sum of share dF/dtheta over x (n, n_visible), and F of each (n,)."""
         with torch.no_grad():
             features = self.features(x)
             field = self.hidden_field(features)
             h = self._mean(field)
-            energy = self._own(x, features) - self._log_sum(field).sum(dim=-1)
-            share = torch.full_like(energy, 1.0 / len(x)) if weights is None else weights
+            energy = self._own(x, features) - self.log_sum(field).sum(dim=-1)
             weighted = h * share[:, None]
             products = features.T @ weighted
             found: Gradients = {
@@ -157,7 +204,7 @@ class TrainableRBM(Trainable):
                     found["log_sigma"] = cross - precision * (share @ distance**2)
             else:
                 found["visible_bias"] = -(share @ features).reshape(self.visible_bias.shape)
-        return found, share @ energy
+        return found, energy
 
     def phase(self, x: Tensor, weights: Tensor | None = None) -> Gradients:
         """Mean of dF/dtheta over x (n, n_visible), with weights (n,) that sum to 1 if given."""
@@ -165,14 +212,61 @@ class TrainableRBM(Trainable):
 
     def freeze(self) -> Any:
         """The array model with these parameters, of the class that was given."""
-        a, b, w = (_array(p) for p in (self.visible_bias, self.hidden_bias, self.weights))
+        a, b, w = (array(p) for p in (self.visible_bias, self.hidden_bias, self.weights))
         if self._kind is GaussianRBM:
-            return GaussianRBM(a, b, w, np.exp(_array(self.log_sigma)), self.hidden)
+            return GaussianRBM(a, b, w, np.exp(array(self.log_sigma)), self.hidden)
         if self._kind is PottsRBM:
             return PottsRBM(a, b, w, self.hidden)
         if self._kind is BernoulliRBM:
             return BernoulliRBM(a, b, w)
         return RBM(a, b, w, self.visible, self.hidden)
+
+    def exact_phase(self) -> Gradients:
+        """Mean of dF/dtheta over the model, by the sum over the smaller layer."""
+        model = self.freeze()
+        found = exact_rbm.moments(model)
+        means = {"hidden_bias": found.hidden}
+        if found.square is None:
+            means |= {"visible_bias": found.visible, "weights": found.product}
+        else:
+            precision, a = model.sigma**-2.0, model.visible_bias
+            means["visible_bias"] = precision * (found.visible - a)
+            means["weights"] = precision[:, None] * found.product
+            if self.log_sigma.requires_grad:
+                square = found.square - 2.0 * a * found.visible + a * a
+                cross = 2.0 * (means["weights"] * model.weights).sum(axis=1)
+                means["log_sigma"] = precision * square - cross
+        return {name: self.tensor(-value) for name, value in means.items()}
+
+    def view(self) -> Any:
+        """The array model on the parameters themselves where they are on the CPU."""
+        if self.device.type != "cpu":
+            return self.freeze()
+        if self._model is None:
+            self._model = self.freeze()
+        names = ["visible_bias", "hidden_bias", "weights"]
+        arrays = {name: getattr(self, name).detach().numpy() for name in names}
+        if self._kind is GaussianRBM:
+            arrays["sigma"] = np.exp(_array(self.log_sigma))
+        return self._model.on(**arrays)
+
+    def log_z_exact(self, most_states: int) -> float | None:
+        """log Z by the sum over the smaller layer whose units are discrete."""
+        sizes = []
+        if self.hidden != "normal":
+            sizes.append(2.0**self.n_hidden)
+        if isinstance(self.space, Discrete):
+            sizes.append(float(self.space.n_values) ** self.space.size)
+        if not sizes or min(sizes) > most_states:
+            return None
+        return float(exact_sum(self.freeze()).value)
+
+    def path(self) -> Any:
+        """Weights scaled from 0, or tempering where that takes other units; None for real ones."""
+        model = self.freeze()
+        if isinstance(model, BernoulliRBM | GaussianRBM):
+            return Weights(model)
+        return None if self.hidden == "normal" else Tempering(model, 1.0, self.sampler())
 
     def sampler(self) -> Sampler:
         """Block Gibbs, in the precision of the parameters."""
@@ -185,24 +279,35 @@ class TrainableRBM(Trainable):
             return 0.5 * (distance * distance).sum(dim=-1)
         return -(features @ self.visible_bias.flatten())
 
-    def _log_sum(self, field: Tensor) -> Tensor:
+    def log_sum(self, field: Tensor) -> Tensor:
         """log sum_h exp(f h - own(h)), unit by unit."""
-        if self.hidden == "bits":
-            return softplus(field, threshold=_LINEAR)
-        if self.hidden == "spins":
-            return softplus(2.0 * field, threshold=_LINEAR) - field
-        return 0.5 * field * field + 0.5 * math.log(2.0 * math.pi)
+        return log_sum(self.hidden, field)
 
     def _mean(self, field: Tensor) -> Tensor:
-        """<h> in the field f, unit by unit."""
-        if self.hidden == "bits":
-            return torch.sigmoid(field)
-        return torch.tanh(field) if self.hidden == "spins" else field
+        return hidden_mean(self.hidden, field)
 
     def extra_repr(self) -> str:
         """Sizes and kinds of units."""
         return f"{self.space.size} visible {self.visible}, {self.n_hidden} hidden {self.hidden}"
 
 
-def _array(parameter: Tensor) -> np.ndarray:
+def log_sum(units: str, field: Tensor) -> Tensor:
+    """log sum_h exp(f h - own(h)) of "bits", "spins" or "normal" units, elementwise; stable."""
+    if units == "bits":
+        return softplus(field, threshold=_LINEAR)
+    if units == "spins":
+        # Smooth at 0, unlike |f| + log(1 + exp(-2 |f|)), whose second derivative is lost there.
+        return softplus(2.0 * field, threshold=_LINEAR) - field
+    return 0.5 * field * field + 0.5 * math.log(2.0 * math.pi)
+
+
+def hidden_mean(units: str, field: Tensor) -> Tensor:
+    """<h> in the field f, elementwise: the derivative of `log_sum`."""
+    if units == "bits":
+        return torch.sigmoid(field)
+    return torch.tanh(field) if units == "spins" else field
+
+
+def array(parameter: Tensor) -> np.ndarray:
+    """A float64 copy of a parameter, which holds float32 values exactly."""
     return parameter.detach().cpu().to(torch.float64).numpy()

@@ -39,9 +39,30 @@ class Trainable(torch.nn.Module, ABC):
     def freeze(self) -> Any:
         """The array model (`EnergyModel`) with these parameters, copied."""
 
+    def view(self) -> Any:
+        """The array model with the present parameters, for use before they move: not copied where
+        that can be avoided."""
+        return self.freeze()
+
     @abstractmethod
     def sampler(self) -> Sampler:
         """The sampler of the negative phase unless another is named."""
+
+    def log_z_exact(self, most_states: int) -> float | None:
+        """log Z by a sum over at most so many states; None where it takes more, or no finite sum
+        gives it (the default)."""
+        return None
+
+    def path(self) -> Any:
+        """A `partition.Path` to this model, for annealed importance sampling; None (the default)
+        where there is none."""
+        return None
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What this shell is, in plain words and numbers: a checkpoint of it holds this, and loads
+        into shells only that say the same."""
+        return {"class": type(self).__name__, "space": repr(self.space), "structure": repr(self)}
 
     @property
     def device(self) -> torch.device:
@@ -80,3 +101,13 @@ class Trainable(torch.nn.Module, ABC):
             for (name, p), g in zip(named.items(), found, strict=True)
         }
         return gradients, mean.detach()
+
+    def contrast(
+        self, data: Tensor, model: Tensor, weights: Tensor | None = None
+    ) -> tuple[Gradients, Tensor, Tensor]:
+        """Phase of the data minus phase of the model's configurations (with weights that sum to 1
+        if given), and the mean of F over both."""
+        positive, energy_data = self.phase_with_energy(data)
+        negative, energy_model = self.phase_with_energy(model, weights)
+        gradients = {name: positive[name] - negative[name] for name in positive}
+        return gradients, energy_data, energy_model

@@ -1,12 +1,34 @@
-"""The training loop."""
+"""`train`: minibatches, a gradient, an optimiser, and everything that must not get lost on the way.
 
+One epoch visits every configuration once, in an order addressed by (seed, epoch). Everything that
+the next step depends on is in the shell, the optimiser, the schedule, the centring and the arrays
+that the method carries; a checkpoint holds all of it, so that a run which is stopped and resumed
+after any epoch equals one that was not, bit for bit (on one number of threads: matrix products
+round differently on another).
+"""
+
+import math
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from .. import _rng
-from .method import Method
+from ..chains.progress import progress as progress_bar
+from ..errors import InvalidInput, StoreError, TrainingDiverged, TrainingWarning
+from ..spaces import Discrete
+from . import checkpoint as store
+from ._arguments import check_at_least, configurations
+from .centring import Centring
+from .descent import Descent, OptimizerMaker, ScheduleMaker
+from .history import History
+from .method import Carried, Method
+from .monitor import Monitor, Watch
+from .rbm import TrainableRBM
 from .shell import Trainable
 
 
@@ -18,25 +40,470 @@ def train(
     epochs: int,
     rng: Any,
     batch_size: int = 100,
-    learning_rate: float = 0.01,
-) -> None:
-    """Minimal loop, being written."""
-    seed = _rng.seed_from(rng)
-    x = shell.space.check(data, "data")
+    learning_rate: float | None = None,
+    optimizer: OptimizerMaker | None = None,
+    schedule: ScheduleMaker | None = None,
+    weight_decay: float = 0.0,
+    centred: bool = False,
+    clip: float | None = None,
+    ema: float | None = None,
+    validation_data: Any = None,
+    early_stopping: int | None = None,
+    monitor: Monitor | None = Monitor(),  # noqa: B008, frozen
+    checkpoint: Any = None,
+    checkpoint_every: int = 1,
+    resume: bool = False,
+    progress: bool | None = None,
+) -> History:
+    """Train a shell, in place.
+
+    Parameters
+    ----------
+    shell : Trainable
+        `TrainableRBM`, `TrainableBoltzmann`, `EnergyNet`: ``model.thaw()``.
+    data : array (n, size)
+        Configurations of the shell's space.
+    method : Method
+        `ExactGradient`, `CD`, `PersistentCD`, ...: where the gradient comes from.
+    epochs : int
+        In all, those before a checkpoint included; 0 does nothing.
+    rng : int or numpy Generator
+        The seed. There is no default.
+    batch_size : int, default 100
+        At most n. The last batch of an epoch is smaller where it does not divide n.
+    learning_rate : float, optional
+        Of plain gradient descent, 0.01 by default; with `optimizer` it is that one's own.
+    optimizer : callable, optional
+        Parameters -> torch optimiser, ``lambda p: torch.optim.Adam(p, lr=1e-3)``.
+    schedule : callable, optional
+        Optimiser -> torch scheduler, which steps after each epoch.
+    weight_decay : float, default 0.0
+        Adds this times the weights to their gradient; biases do not decay.
+    centred : bool, default False
+        The centred gradient (`training.centring`), of RBMs.
+    clip : float, optional
+        Largest norm of the gradient over all parameters; `History` says how often it was reached.
+    ema : float in (0, 1), optional
+        Keep running means of the parameters, of this memory a step; ``history.use_ema(shell)``.
+    validation_data : array (n, size), optional
+    early_stopping : int, optional
+        Stop when the log-likelihood of the validation data (or their pseudo-likelihood where that
+        one is not measured) has not grown for so many epochs. The shell then holds the best
+        parameters, also when all epochs are done.
+    monitor : Monitor or None
+        What is measured; None measures nothing but the gradient and the energies.
+    checkpoint : path, optional
+        A safetensors file, written anew after every `checkpoint_every` epochs and at the end.
+    resume : bool, default False
+        Go on from the checkpoint if the file exists; all else must be as it was, except `epochs`.
+    progress : bool, optional
+        Whether to show a progress bar; default: on a terminal.
+
+    Returns
+    -------
+    History
+        After Ctrl-C that of the epochs done, with ``stopped == "interrupted"``.
+
+    Raises
+    ------
+    InvalidInput, MissingCapability
+        Before any work, for what cannot work.
+    StoreError
+        For a checkpoint that exists (without `resume`), that is damaged, or of another run.
+    TrainingDiverged
+        When a gradient, an energy or a parameter is no number, or parameters exploded. The shell
+        then holds the parameters of the end of the last epoch before.
+
+    Warns
+    -----
+    TrainingWarning
+        When the negative chains are out of equilibrium at two monitored epochs in a row, or at the
+        last one (`training.equilibrium`).
+
+    >>> from statmech_ml.models import BernoulliRBM
+    >>> from statmech_ml.training import PersistentCD
+    >>> data = np.random.default_rng(1).integers(0, 2, (200, 6))
+    >>> shell = BernoulliRBM(np.zeros(6), np.zeros(3), np.zeros((6, 3))).thaw()
+    >>> history = train(shell, data, PersistentCD(k=1, n_chains=64), epochs=2, rng=1)
+    >>> history["log_likelihood"].shape
+    (2,)
+    """
+    for name, value, least, what in (
+        ("epochs", epochs, 0, "epochs"),
+        ("batch_size", batch_size, 1, "configurations"),
+        ("checkpoint_every", checkpoint_every, 1, "epochs"),
+    ):
+        check_at_least(name, value, least, what)
+    _check_kinds(shell, method, monitor)
+    x = configurations(shell, data, "data")
+    if batch_size > len(x):
+        raise InvalidInput(
+            f"batch_size={batch_size}, but the data are {len(x)} configurations. Take at most "
+            f"batch_size={len(x)}."
+        )
+    validation = None
+    if validation_data is not None:
+        validation = configurations(shell, validation_data, "validation_data")
+    if centred and not isinstance(shell, TrainableRBM):
+        raise InvalidInput(f"centred=True is for RBMs; {type(shell).__name__} has no two layers.")
+    target = None if checkpoint is None else Path(checkpoint)
+    if target is None and resume:
+        raise InvalidInput("resume=True needs checkpoint=, the file to go on from.")
+    if target is not None:
+        store.check_target(target, resume)
+    seeds = np.random.SeedSequence(_rng.seed_from(rng)).generate_state(3, np.uint64)
+    seed, order_seed, watch_seed = (int(s) for s in seeds)
     method.check(shell, x)
-    batches = shell.tensor(x)
-    carried = method.init(shell, x, seed)
-    parameters = dict(shell.named_parameters())
-    step = 0
-    for epoch in range(epochs):
-        keys = _rng.words(seed, np.zeros(1, np.uint32), epoch, _rng.MINIBATCH, 0, 2 * len(x))
-        order = torch.from_numpy(np.argsort(keys.view(np.uint64)[0], kind="stable"))
-        for first in range(0, len(x), batch_size):
-            batch = batches[order[first : first + batch_size]]
-            before = {n: p.detach().clone() for n, p in parameters.items()}
-            found = method.gradient(shell, batch, carried, seed, step)
-            with torch.no_grad():
-                for name, p in parameters.items():
-                    p -= learning_rate * found.gradients[name]
-            carried, _ = method.stepped(shell, before, found.carried, seed, step)
-            step += 1
+    descent = Descent(shell, optimizer, learning_rate, schedule, weight_decay, clip, ema)
+    watch = None
+    if monitor is not None:
+        watch = Watch(monitor, shell, x, validation, watch_seed)
+    criterion = None
+    if early_stopping is not None:
+        check_at_least("early_stopping", early_stopping, 1, "epochs")
+        criterion = _criterion(shell, method, monitor, validation)
+    settings = {
+        "method": repr(method),
+        "seed": seed,
+        "data": store.digest_of(x),
+        "batch_size": int(batch_size),
+        "optimizer": type(descent.optimizer).__name__,
+        "optimizer settings": repr(sorted(descent.optimizer.defaults.items())),
+        "schedule": type(descent.schedule).__name__,
+        "weight_decay": descent.weight_decay,
+        "centred": bool(centred),
+        "clip": descent.clip,
+        "ema": descent.rate,
+        "validation_data": None if validation is None else store.digest_of(validation),
+        "early_stopping": early_stopping,
+        "monitor": repr(monitor),
+    }
+    run = Run(shell, method, descent, watch, x, seed, order_seed, int(batch_size), criterion)
+    run.centring = Centring(shell, run.data) if centred and isinstance(shell, TrainableRBM) else None
+    run.patience = early_stopping
+    if target is not None and target.exists():
+        run.restore(target, settings)
+    else:
+        run.carried = method.init(shell, x, seed)
+        if target is not None:
+            store.write(target, run.tree(settings))  # refuses now what it could not hold later
+    return run.until(epochs, target, checkpoint_every, settings, progress)
+
+
+class Run:
+    """A training run between two epochs: what a checkpoint holds, and how to go on."""
+
+    def __init__(
+        self,
+        shell: Trainable,
+        method: Method,
+        descent: Descent,
+        watch: Watch | None,
+        x: np.ndarray,
+        seed: int,
+        order_seed: int,
+        batch_size: int,
+        criterion: str | None,
+    ) -> None:
+        self.shell, self.method, self.descent, self.watch = shell, method, descent, watch
+        self.seed, self.order_seed, self.batch_size = seed, order_seed, batch_size
+        self.criterion = criterion
+        self.data = shell.tensor(x)
+        self.carried: Carried = {}
+        self.centring: Centring | None = None
+        self.patience: int | None = None
+        self.epoch, self.step = 0, 0
+        self.history = History()
+        self.best: dict[str, Any] = {"value": -math.inf, "epoch": 0, "parameters": descent.copy()}
+        # A method that never looks at a move needs no copy of what was before it.
+        self.looks_back = type(method).stepped is not Method.stepped
+
+    @property
+    def n_batches(self) -> int:
+        """Batches of an epoch."""
+        return math.ceil(len(self.data) / self.batch_size)
+
+    def until(
+        self,
+        epochs: int,
+        target: Path | None,
+        every: int,
+        settings: dict[str, Any],
+        wanted: bool | None,
+    ) -> History:
+        """Run epochs up to that number, or until something stops them."""
+        stopped = "epochs"
+        left = max(0, epochs - self.epoch)
+        warned = False
+        saved = self.epoch
+        with progress_bar(left * self.n_batches, wanted, "training") as tick:
+            try:
+                while self.epoch < epochs:
+                    if self.patience and self.epoch - self.best["epoch"] >= self.patience:
+                        stopped = "early stopping"
+                        break
+                    self.one_epoch(tick)
+                    if target is not None and self.epoch % every == 0:
+                        store.write(target, self.tree(settings))
+                        saved = self.epoch
+                    if not warned and self._broken(twice=self.epoch < epochs):
+                        warned = True
+                        self._warn()
+            except KeyboardInterrupt:
+                stopped = "interrupted"
+        if target is not None and saved < self.epoch and stopped != "interrupted":
+            store.write(target, self.tree(settings))
+        if not warned and self._broken(twice=False):
+            self._warn()
+        best = None
+        if self.patience and stopped != "interrupted" and self.best["epoch"]:
+            self.descent.put(self.best["parameters"])
+            best = self.best["epoch"]
+        averages = self.descent.ema
+        arrays = None
+        if averages is not None:
+            arrays = {name: value.cpu().numpy().copy() for name, value in averages.items()}
+        return replace(self.history, stopped=stopped, best_epoch=best, ema=arrays)
+
+    def one_epoch(self, tick: Any) -> None:
+        """Visit every configuration once, then measure."""
+        began = time.perf_counter()
+        epoch = self.epoch + 1
+        good = self.descent.copy()
+        row = _Means()
+        learning_rate = self.descent.learning_rate
+        order = self._order(epoch)
+        for first in range(0, len(self.data), self.batch_size):
+            batch = self.data[order[first : first + self.batch_size]]
+            trouble = self._one_step(batch, row)
+            if trouble is not None:
+                self.descent.put(good)
+                raise TrainingDiverged(
+                    f"Training diverged in epoch {epoch}, step {self.step}: {trouble}. The shell "
+                    f"has the parameters of the end of epoch {self.epoch} again. Take a smaller "
+                    "learning rate, clip=, or weight_decay=.",
+                    epoch, self.step, replace(self.history, stopped="diverged"),
+                )  # fmt: skip
+            tick()
+        if self.descent.schedule is not None:
+            self.descent.schedule.step()
+        watched: dict[str, float] = {}
+        if self.watch is not None and epoch % self.watch.settings.every == 0:
+            watched = self.watch.row(
+                self.shell, self.method, self.carried, self.step, epoch, self.n_batches
+            )
+        found = watched | row.means() | {"learning_rate": learning_rate}
+        found["seconds"] = time.perf_counter() - began
+        self.history = self.history.appended(found)
+        self.epoch = epoch
+        if self.criterion is not None:
+            value = found.get(self.criterion, math.nan)
+            if value > self.best["value"]:
+                self.best = {"value": value, "epoch": epoch, "parameters": self.descent.copy()}
+
+    def _one_step(self, batch: torch.Tensor, row: "_Means") -> str | None:
+        """One step; what went wrong, in words, or None."""
+        descent, step = self.descent, self.step
+        found = self.method.gradient(self.shell, batch, self.carried, self.seed, step)
+        wrong = [name for name, value in found.info.items() if not math.isfinite(value)]
+        if wrong:
+            return f"{wrong[0]} is {found.info[wrong[0]]}"
+        gradients = found.gradients
+        if self.centring is not None and isinstance(self.shell, TrainableRBM):
+            self.centring.follow(self.shell, batch)
+            gradients = self.centring(gradients)
+        before, optimizer = {}, None
+        if self.looks_back:
+            before, optimizer = descent.copy(), descent.optimizer_copy()
+        moved = descent.step(gradients)
+        if not math.isfinite(moved.norm):
+            return f"the norm of the gradient is {moved.norm}"
+        trouble = descent.exploded()
+        if trouble is not None:
+            return trouble
+        self.carried, kept = self.method.stepped(
+            self.shell, before, found.carried, self.seed, step
+        )
+        if not kept and optimizer is not None:
+            descent.put(before)
+            descent.optimizer.load_state_dict(optimizer)
+        else:
+            descent.average()
+        watched = {"gradient_norm": moved.norm}
+        if descent.clip is not None:
+            watched["clipped"] = float(moved.clipped)
+        if self.looks_back:
+            watched["rejected"] = float(not kept)
+        row.add(found.info | watched)
+        self.step += 1
+        return None
+
+    def _order(self, epoch: int) -> torch.Tensor:
+        """The order in which an epoch visits the data: ranks of 64-bit words."""
+        n = len(self.data)
+        words = _rng.words(
+            self.order_seed, np.zeros(1, np.uint32), epoch, _rng.MINIBATCH, 0, 2 * n
+        )
+        order = np.argsort(np.ascontiguousarray(words[0]).view(np.uint64), kind="stable")
+        return torch.from_numpy(order).to(self.data.device)
+
+    # --- what is remembered -----------------------------------------------------------------------
+
+    def tree(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """All that the next epoch depends on."""
+        centring, schedule = self.centring, self.descent.schedule
+        history = self.history
+        return {
+            "shell": self.shell.about,
+            "settings": settings,
+            "epoch": self.epoch,
+            "step": self.step,
+            "parameters": self.shell.state_dict(),
+            "optimizer": self.descent.optimizer.state_dict(),
+            "schedule": None if schedule is None else schedule.state_dict(),
+            "ema": self.descent.ema,
+            "best": self.best,
+            "centring": None if centring is None else [centring.visible, centring.hidden],
+            "carried": self.carried,
+            "history": {
+                "epoch": history.epoch,
+                "series": dict(history.series),
+                "stopped": "epochs",
+                "best_epoch": None,
+                "ema": self.descent.ema,
+            },
+        }
+
+    def restore(self, path: Path, settings: dict[str, Any]) -> None:
+        """Take everything from a checkpoint of the same run; StoreError for another."""
+        tree = store.read(path)
+        given = tree.get("settings")
+        if not isinstance(given, dict):
+            raise StoreError(f"{path} is damaged: it has no settings.")
+        for name, value in settings.items():
+            if given.get(name) != value:
+                raise StoreError(
+                    f"{path} is the checkpoint of another run: its {name} is {given.get(name)!r}, "
+                    f"here {value!r}. Give what was given then, or choose another path."
+                )
+        history = store.put_shell(path, tree, self.shell)
+        device = self.shell.device
+
+        def tensors(values: Any) -> dict[str, torch.Tensor]:
+            own = self.descent.parameters
+            if set(values) != set(own) or any(values[n].shape != own[n].shape for n in own):
+                raise ValueError("parameters of other names or shapes")
+            return {n: torch.from_numpy(values[n]).to(device) for n in own}
+
+        try:
+            self.epoch, self.step = int(tree["epoch"]), int(tree["step"])
+            self.history = replace(history, ema=None)
+            self.descent.optimizer.load_state_dict(_as_tensors(tree["optimizer"]))
+            if self.descent.schedule is not None:
+                self.descent.schedule.load_state_dict(_as_tensors(tree["schedule"]))
+            if self.descent.ema is not None:
+                self.descent.ema = tensors(tree["ema"])
+            best = tree["best"]
+            self.best = {
+                "value": float(best["value"]),
+                "epoch": int(best["epoch"]),
+                "parameters": tensors(best["parameters"]),
+            }
+            if self.centring is not None:
+                visible, hidden = (torch.from_numpy(v).to(device) for v in tree["centring"])
+                if visible.shape != self.centring.visible.shape:
+                    raise ValueError("offsets of another shape")
+                self.centring.visible, self.centring.hidden = visible, hidden
+            self.carried = {str(n): np.asarray(v) for n, v in tree["carried"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise StoreError(f"{path} is damaged: {type(error).__name__}: {error}.") from error
+
+    # --- warnings ---------------------------------------------------------------------------------
+
+    def _broken(self, twice: bool) -> bool:
+        """Whether chains were out of equilibrium when they were last probed (and before that)."""
+        if "out_of_equilibrium" not in self.history:
+            return False
+        flags = self.history["out_of_equilibrium"]
+        measured = flags[~np.isnan(flags)]
+        wanted = 2 if twice else 1
+        return len(measured) >= wanted and bool((measured[-wanted:] == 1.0).all())
+
+    def _warn(self) -> None:
+        found = self.watch.found if self.watch is not None else None
+        if found is None:
+            return
+        warnings.warn(
+            f"The negative chains of {self.method!r} are out of equilibrium at epoch {self.epoch}: "
+            f"{found}. The model then learns their dynamics and not the data. Take more sweeps a "
+            "step (k), a smaller learning rate, or TemperedPCD.",
+            TrainingWarning,
+            stacklevel=4,
+        )
+
+
+class _Means:
+    """Means over the steps of an epoch, by name."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        return {name: total / self.counts[name] for name, total in self.sums.items()}
+
+
+def _as_tensors(tree: Any) -> Any:
+    """Arrays of a state that was read, as tensors again."""
+    if isinstance(tree, np.ndarray):
+        return torch.from_numpy(tree)
+    if isinstance(tree, dict):
+        return {key: _as_tensors(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(_as_tensors(value) for value in tree)
+    return tree
+
+
+def _check_kinds(shell: Any, method: Any, monitor: Any) -> None:
+    if not isinstance(shell, Trainable):
+        hint = " Thaw it: model.thaw()." if hasattr(shell, "thaw") else ""
+        raise InvalidInput(f"train needs a trainable shell, but {shell!r} is none.{hint}")
+    if not isinstance(method, Method):
+        raise InvalidInput(
+            f"method={method!r} is none. Give e.g. PersistentCD(k=1, n_chains=100), with brackets."
+        )
+    if monitor is not None and not isinstance(monitor, Monitor):
+        raise InvalidInput(f"monitor={monitor!r} must be a Monitor(...) or None.")
+
+
+def _criterion(
+    shell: Trainable, method: Method, monitor: Monitor | None, validation: np.ndarray | None
+) -> str:
+    """The series that early stopping looks at."""
+    if validation is None:
+        raise InvalidInput(
+            "early_stopping= needs validation_data=: likelihoods of the data that are trained on "
+            "go on growing when the model overfits."
+        )
+    if monitor is not None:
+        known = type(method).log_z is not Method.log_z
+        if monitor.log_likelihood is not None and (known or has_log_z(shell)):
+            return "validation_log_likelihood"
+        if monitor.pseudo_likelihood and isinstance(shell.space, Discrete):
+            return "validation_pseudo_likelihood"
+    raise InvalidInput(
+        "early_stopping= needs a likelihood to look at, but this monitor measures none of this "
+        "shell. Give monitor=Monitor(...) with log_likelihood or pseudo_likelihood."
+    )
+
+
+def has_log_z(shell: Trainable) -> bool:
+    """Whether log Z can be summed, or estimated along a path."""
+    from .monitor import EXACT_STATES
+
+    return shell.log_z_exact(EXACT_STATES) is not None or shell.path() is not None

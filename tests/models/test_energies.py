@@ -2,22 +2,32 @@
 
 import numpy as np
 import pytest
+from machines import MACHINES
 
 from statmech_ml import lattices, models, systems
 from statmech_ml.errors import InvalidInput, MissingCapability
 from statmech_ml.models import (
+    BayesianLinearRegression,
+    BayesianLogisticRegression,
     BernoulliRBM,
+    BoltzmannMachine,
     DoubleWell,
     DraggedTrap,
+    Funnel,
     Gaussian,
     GaussianMixture,
     GaussianRBM,
     GaussianShells,
     HarmonicTrap,
+    Hopfield,
     Ising,
     LogDensity,
+    MuellerBrown,
+    Posterior,
     Potts,
     Quartic,
+    RingOfWells,
+    Rosenbrock,
 )
 from statmech_ml.models.interpolated import Interpolated
 from statmech_ml.spaces import Discrete
@@ -39,6 +49,21 @@ def small_gaussian_rbm(seed=6):
 
 def heavy_tailed(x):
     return -1.3 * np.log1p((x**2).sum(axis=-1)) - 0.2 * x[..., 0]
+
+
+def normal_prior(theta):
+    return -0.3 * (theta**2).sum(axis=-1)
+
+
+def cauchy(theta, x):
+    """Log-likelihood of data in a plane, with heavy tails, about theta."""
+    return -np.log1p(((x - theta) ** 2).sum(axis=-1))
+
+
+def boltzmann_machine(**units):
+    J = np.triu(normal(5, 5, seed=8), 1)
+    hidden = {"hidden_bias": normal(3, seed=9), "weights": normal(5, 3, seed=10)} if units else {}
+    return BoltzmannMachine(normal(5, seed=11), J + J.T, **hidden, **units)
 
 
 RING, TORUS = lattices.chain(5), lattices.square(3, 4)
@@ -63,6 +88,13 @@ SMALL = {
     "rbm": small_rbm(),
     "gaussian rbm": small_gaussian_rbm(),
     "joint rbm": small_rbm().joint(),
+    **{f"rbm, {name}": machine for name, machine in MACHINES.items()},
+    "joint rbm of spins": MACHINES["spins over spins"].joint(),
+    "boltzmann machine": boltzmann_machine(),
+    "boltzmann machine, bits over spins": boltzmann_machine(hidden="spins"),
+    "boltzmann machine, spins over bits": boltzmann_machine(visible="spins", hidden="bits"),
+    "joint boltzmann machine": boltzmann_machine(visible="spins", hidden="spins").joint(),
+    "hopfield": Hopfield(np.where(normal(3, 7, seed=12) > 0, 1, -1)),
     "double well": DoubleWell(barrier=1.5, minimum=0.8, tilt=0.4, dim=3, stiffness=1.7),
     "one dimension": DoubleWell(tilt=-0.3),
     "gaussian": Gaussian(mean=[0.3, -1.0, 0.0], stddev=[1.0, 0.4, 2.0]),
@@ -73,6 +105,14 @@ SMALL = {
     "stiffened trap": HarmonicTrap(stiffness=(0.7, 3.0), dim=2),
     "dragged trap": DraggedTrap(stiffness=1.4, distance=-2.0, dim=3),
     "log-density": LogDensity(heavy_tailed, 2),
+    "mueller-brown": MuellerBrown(scale=0.05),
+    "rosenbrock": Rosenbrock(a=0.4, b=1.3, mu=0.7),
+    "hybrid rosenbrock": Rosenbrock(a=0.4, b=0.6, mu=-0.3, blocks=2, length=2),
+    "funnel": Funnel(dim=4, stddev=1.5),
+    "ring of wells": RingOfWells(n_wells=3, radius=1.2, height=1.5, barrier=1.1, tilt=0.4),
+    "posterior": Posterior(normal_prior, cauchy, normal(7, 2), 2),
+    "linear regression": BayesianLinearRegression(normal(9, 3), normal(9, seed=1), 0.8, [1, 2, 3]),
+    "logistic regression": BayesianLogisticRegression(normal(9, 3), normal(9) > 0.2, 1.7),
     "interpolated": Interpolated(Gaussian(0.3, 0.9, dim=2), DoubleWell(dim=2, tilt=0.3), 0.8),
     "interpolated function": Interpolated(Gaussian(0.3, dim=2), LogDensity(heavy_tailed, 2), 1.4),
 }
@@ -97,8 +137,9 @@ def test_every_exported_model_is_among_the_examples():
 @ALL
 def test_reduced_energy_at_beta_one_and_zero(model):
     x = some_states(model)
-    # An RBM's reduced energy is not beta F_1.
-    if "Conditional" in model.capabilities or isinstance(model, PROTOCOLS):
+    # Where hidden units are summed out, the reduced energy is not beta F_1.
+    summed = "Conditional" in model.capabilities or getattr(model, "n_hidden", 0)
+    if summed or isinstance(model, PROTOCOLS):
         assert np.allclose(model.reduced_energy(x, 1.0), model.energy(x), atol=1e-12)
     else:
         for beta in (0.0, 0.3, 2.0):

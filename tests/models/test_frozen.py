@@ -8,18 +8,29 @@ import pytest
 
 from statmech_ml import lattices, models
 from statmech_ml.models import (
+    RBM,
+    BayesianLinearRegression,
+    BayesianLogisticRegression,
     BernoulliRBM,
+    BoltzmannMachine,
     DoubleWell,
     DraggedTrap,
+    Funnel,
     Gaussian,
     GaussianMixture,
     GaussianRBM,
     GaussianShells,
     HarmonicTrap,
+    Hopfield,
     Ising,
     LogDensity,
+    MuellerBrown,
+    Posterior,
     Potts,
+    PottsRBM,
     Quartic,
+    RingOfWells,
+    Rosenbrock,
 )
 from statmech_ml.models.interpolated import Interpolated
 from statmech_ml.systems import Model
@@ -27,6 +38,10 @@ from statmech_ml.systems import Model
 
 def normal(x):
     return -0.5 * (x**2).sum(axis=-1)
+
+
+def about(theta, x):
+    return -0.5 * (x - theta[..., 0]) ** 2
 
 
 MODELS = {
@@ -43,8 +58,19 @@ MODELS = {
     "quartic": (Quartic, "space"),
     "stiffened trap": (lambda: HarmonicTrap((1.0, 2.0)), "space"),
     "dragged trap": (lambda: DraggedTrap(1.0, 2.0), "space"),
+    "rbm of spins": (lambda: RBM([0.0, 0.5], [0.1], [[1.0], [-1.0]]), "visible_units"),
+    "potts rbm": (lambda: PottsRBM([[0.0, 0.5]], [0.1], [[[1.0], [-1.0]]]), "weights"),
+    "boltzmann": (lambda: BoltzmannMachine([0.1, 0.2], [[0.0, 1.0], [1.0, 0.0]]), "couplings"),
+    "hopfield": (lambda: Hopfield([[1, -1, 1]]), "patterns"),
     "potts": (lambda: Potts(lattices.chain(4), 3), "field"),
     "log-density": (lambda: LogDensity(normal, 2), "f"),
+    "mueller-brown": (MuellerBrown, "space"),
+    "rosenbrock": (Rosenbrock, "space"),
+    "funnel": (Funnel, "space"),
+    "ring of wells": (RingOfWells, "space"),
+    "posterior": (lambda: Posterior(normal, about, [1.0, 2.0], 1), "data"),
+    "linear": (lambda: BayesianLinearRegression([[1.0], [2.0]], [0.0, 1.0]), "mean"),
+    "logistic": (lambda: BayesianLogisticRegression([[1.0], [2.0]], [0, 1]), "prior_scale"),
     "interpolated": (lambda: Interpolated(Gaussian(), DoubleWell()), "capabilities"),
 }
 ALL = pytest.mark.parametrize(("make", "name"), MODELS.values(), ids=MODELS)

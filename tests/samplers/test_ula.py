@@ -75,7 +75,7 @@ def test_corrected_weights_average_to_one(step, n_sweeps, seed, assert_unbiased)
         # exp(u - u') has a variance only for eta k < 2 - sqrt(3.5); here the largest k is 3.2.
         ("gain = u - new_u + ratio", "gain = u - new_u", 0.01, 1),
         ("gain = u - new_u + ratio", "gain = new_u - u - ratio", 0.15, 5),
-        ("gains[c] += gain", "gains[c] = 0.5 * gain", 0.15, 5),
+        ("gains += gain", "gains = 0.5 * gain", 0.15, 5),
     ],
     ids=["no proposals", "sign", "half"],
 )

@@ -8,6 +8,7 @@ from . import (
     approximations,
     calibration,
     datasets,
+    deep_energies,
     exact,
     exact_lattices,
     exact_models,
@@ -34,6 +35,7 @@ ROOMS = (
     approximations,
     calibration,
     large_glass,
+    deep_energies,
     datasets,
     wrong_physics,
 )

@@ -100,6 +100,11 @@ class Path(ABC):
             return log_w, state, {}
         state, info = self.advance(state, next_lam, n_sweeps, sampler)
         if not sampler.invariant:
+            if "correction" not in info:
+                raise InvalidInput(
+                    f"{sampler!r} does not leave its law invariant, nor does it report by how "
+                    "much, so weights cannot be exact. Use MALA, or ULA, which reports it."
+                )
             log_w = log_w + info["correction"]
         return log_w, state, info
 
@@ -114,6 +119,12 @@ def check_sampler(sampler: Any) -> None:
         raise InvalidInput(
             f"sampler={sampler!r} is no sampler. Give one of statmech_ml.samplers with its "
             "settings, such as HeatBath() or MALA()."
+        )
+    if sampler.coupled:
+        raise InvalidInput(
+            f"{sampler!r} moves its chains along one another, but a path weighs or compares each "
+            "chain for itself: a chain that lags behind the target would pull the others. Use "
+            "MALA() or another sampler whose chains are independent."
         )
 
 

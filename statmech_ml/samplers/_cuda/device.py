@@ -4,15 +4,24 @@ Nothing here runs, and numba.cuda is not imported, before somebody asks for ``de
 """
 
 import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
+from types import FunctionType
 from typing import Any
 
 import numba
 import numpy as np
 from numba import cuda, types
+from numba.core.errors import NumbaError
 
 from ... import _jit
 from ...errors import InvalidInput
+
+# Threads of a block: few threads are spread over as many processors as there are.
+_FEW, _MANY = 32, 128
+_SPREAD = 2**15
+# Threads take further work in strides of the grid, so any amount of it fits.
+_MAX_GRID = 2**20
 
 _with_methods: set[str] = set()
 
@@ -69,3 +78,34 @@ def configured(kernel: Any, n_blocks: int, n_threads: int) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Grid size", category=Warning)
         return kernel[n_blocks, n_threads]
+
+
+def device_function(compiled: Any, **helpers: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that the CPU compiles (`_jit.jit`), for kernels here.
+
+    `helpers`: the functions on arrays that it calls, by name, as device functions too. Simulated
+    kernels are plain Python, and what is compiled for the CPU takes no simulated arrays.
+    """
+    plain = getattr(compiled, "py_func", compiled)
+    own = FunctionType(plain.__code__, plain.__globals__ | helpers, plain.__name__)
+    return cuda.jit(device=True)(own)
+
+
+def launch(kernel: Any, n: int, *args: Any) -> None:
+    """Run `kernel` on some `n` threads at least, or on strides of the largest grid."""
+    threads = _FEW if n < _SPREAD else _MANY
+    blocks = min(max(1, -(-n // threads)), _MAX_GRID)
+    try:
+        configured(kernel, int(blocks), threads)(*args)
+    except NumbaError as error:
+        raise InvalidInput(
+            "The model does not compile for CUDA, as it does for device='cpu'. There a method may "
+            "not make arrays (np.empty, a[i:j].copy()) nor call numpy functions on them; numbers, "
+            "loops, math.exp and its like work. Use device='cpu', or write it so."
+        ) from error
+
+
+def compiled(model: Any) -> Any:
+    """`model.arrays` on the card; raises what `prepare` raises."""
+    prepare()
+    return on_device(model.arrays)

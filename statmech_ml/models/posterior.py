@@ -1,0 +1,249 @@
+"""The posterior of a user's statistical model: a prior, a likelihood of independent data, the data.
+
+    E(theta) = -log p(theta) - sum_n log p(x_n | theta),    reduced energy beta E.
+
+At beta = 1, exp(-E) is the unnormalised posterior and log Z the log evidence. A sampler that takes
+minibatches sees, of a batch of b rows drawn uniformly from n data,
+
+    grad E ~ -grad log p(theta) - n/b sum_{r in batch} grad log p(x_r | theta),
+
+which is unbiased with replacement and without: M. Welling and Y. W. Teh, Proc. 28th Int. Conf.
+Machine Learning (2011), p. 681, eq. 4. Everything is evaluated in numpy, in batches of chains and
+data.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidInput
+from ..spaces import Reals
+from ..systems import Model, common_shape
+from ._arguments import data_rows
+
+_STEP = float(np.cbrt(np.finfo(np.float64).eps))  # balances truncation and rounding
+_TERMS = 2**20  # log-likelihoods of one datum evaluated at a time
+_CLOSE = 0.1  # a gradient further than this from the differences, relatively, is another function's
+
+Function = Callable[..., Any]
+
+
+class Posterior(Model):
+    """The energy -log prior - sum of log-likelihoods of a user's functions, in numpy.
+
+    Parameters
+    ----------
+    log_prior : callable
+        Of theta (chain, dim), returning (chain,). It may be -inf.
+    log_likelihood : callable
+        Of theta (chain, 1, dim) and data x (1 or chain, batch, *event), returning (chain, batch):
+        log p(x_n | theta), one number for each chain and datum. Written with numpy's broadcasting
+        it takes both: ``lambda theta, x: -0.5 * (x - theta[..., 0])**2`` for numbers x.
+    data : array (n, *event)
+        The data, one a row; put what belongs together (inputs and outputs) side by side.
+    dim : int
+        Number of parameters.
+    grad_log_prior : callable, optional
+        Of theta (chain, dim), returning (chain, dim).
+    grad_log_likelihood : callable, optional
+        Of theta and x as above, returning (chain, batch, dim). Default of both: central
+        differences, 2 dim calls.
+
+    Attributes
+    ----------
+    data : frozen array (n, *event)
+    n_data : int
+
+    Raises
+    ------
+    InvalidInput
+        When a function returns another shape or NaN, or a gradient is not that of its function at
+        some random points; for data that are empty or not finite.
+
+    >>> data = [1.0, 2.0, 3.0]
+    >>> mean = Posterior(
+    ...     lambda theta: -0.5 * theta[:, 0]**2,
+    ...     lambda theta, x: -0.5 * (x - theta[..., 0])**2,
+    ...     data, dim=1,
+    ... )
+    >>> mean.energy([[0.0], [2.0]])  # 14 / 2; 4 / 2 + 2 / 2
+    array([7., 3.])
+    """
+
+    capabilities = frozenset({"Differentiable", "Minibatched"})
+
+    def __init__(
+        self,
+        log_prior: Function,
+        log_likelihood: Function,
+        data: Any,
+        dim: int,
+        grad_log_prior: Function | None = None,
+        grad_log_likelihood: Function | None = None,
+    ) -> None:
+        given = {
+            "log_prior": log_prior,
+            "log_likelihood": log_likelihood,
+            "grad_log_prior": grad_log_prior,
+            "grad_log_likelihood": grad_log_likelihood,
+        }
+        for name, function in given.items():
+            if not callable(function) and not (name.startswith("grad") and function is None):
+                raise InvalidInput(f"{name}={function!r} is no function.")
+        self.space, self.lattice = Reals(dim), None
+        self.data = data_rows(data, "data")
+        self.n_data = len(self.data)
+        self.log_prior, self.log_likelihood = log_prior, log_likelihood
+        self.grad_log_prior, self.grad_log_likelihood = grad_log_prior, grad_log_likelihood
+        self._try()
+
+    def energy(self, x: Any) -> np.ndarray:
+        """E(theta), float64 (*batch, dim) -> (*batch,); +inf where the density vanishes."""
+        x = self.space.check(x)
+        theta = x.reshape(-1, self.space.size)
+        total = self._prior(theta)
+        for rows in self._parts(len(theta)):
+            total += self._likelihood(theta, self.data[None, rows])
+        return np.asarray(-total.reshape(x.shape[:-1]))
+
+    def reduced_energy(self, x: Any, beta: Any) -> np.ndarray:
+        """beta E(theta), float64; +inf at every beta where the density vanishes."""
+        energy, beta = self.energy(x), np.asarray(beta, np.float64)
+        common_shape(energy.shape, beta)
+        with np.errstate(invalid="ignore"):
+            return np.where(np.isinf(energy), energy, beta * energy)
+
+    def reduced_gradient(self, x: Any, beta: Any) -> np.ndarray:
+        """beta grad E(theta) from all data, float64 (*batch, dim)."""
+        x, beta = self.space.check(x), np.asarray(beta, np.float64)
+        common_shape(x.shape[:-1], beta)
+        theta = x.reshape(-1, self.space.size)
+        slope = self._prior_slope(theta)
+        for rows in self._parts(len(theta)):
+            slope += self._likelihood_slope(theta, self.data[None, rows])
+        return np.asarray(-beta[..., None] * slope.reshape(x.shape))
+
+    def minibatch_gradient(self, theta: Any, beta: Any, rows: Any) -> np.ndarray:
+        """The gradient of the reduced energy as a minibatch of data estimates it.
+
+        Parameters
+        ----------
+        theta : float64 (chain, dim)
+        beta : float64, a number or (chain,)
+        rows : int (chain, batch)
+            The data that each chain sees, from 0 to n_data - 1.
+
+        Returns
+        -------
+        float64 (chain, dim), unbiased where the rows are drawn uniformly.
+        """
+        theta, rows = np.asarray(theta, np.float64), np.asarray(rows)
+        slope = self._likelihood_slope(theta, self.data[rows])
+        slope *= self.n_data / rows.shape[-1]
+        slope += self._prior_slope(theta)
+        return np.asarray(-np.asarray(beta, np.float64)[..., None] * slope)
+
+    def _parts(self, n_chains: int) -> list[slice]:
+        """The data in pieces that fit into memory for this many chains."""
+        length = max(1, _TERMS // max(1, n_chains))
+        return [slice(first, first + length) for first in range(0, self.n_data, length)]
+
+    def _prior(self, theta: np.ndarray) -> np.ndarray:
+        """log p(theta), (chain,)."""
+        return self._call(self.log_prior, "log_prior", (len(theta),), theta)
+
+    def _likelihood(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """log p(x | theta) summed over the batch x (1 or chain, batch, *event), (chain,)."""
+        shape = (len(theta), x.shape[1])
+        found = self._call(self.log_likelihood, "log_likelihood", shape, theta[:, None], x)
+        return np.asarray(found.sum(axis=1))
+
+    def _prior_slope(self, theta: np.ndarray) -> np.ndarray:
+        """grad log p(theta), (chain, dim)."""
+        if self.grad_log_prior is None:
+            return _differences(self._prior, theta)
+        return self._call(self.grad_log_prior, "grad_log_prior", theta.shape, theta)
+
+    def _likelihood_slope(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """grad log p(x | theta) summed over the batch, (chain, dim)."""
+        given = self.grad_log_likelihood
+        if given is None:
+            return _differences(lambda t: self._likelihood(t, x), theta)
+        shape = (len(theta), x.shape[1], self.space.size)
+        found = self._call(given, "grad_log_likelihood", shape, theta[:, None], x)
+        return np.asarray(found.sum(axis=1))
+
+    def _call(
+        self, function: Function, name: str, shape: tuple[int, ...], theta: np.ndarray, *x: Any
+    ) -> np.ndarray:
+        """A user's function, float64 of this shape and no NaN, or InvalidInput."""
+        with np.errstate(all="ignore"):  # what comes of it is judged below
+            found = np.asarray(function(theta.copy(), *x))  # it may write to its argument
+        if found.dtype.kind not in "biuf" or found.shape != shape:
+            told = f"theta {theta.shape}" + "".join(f" and data {rows.shape}" for rows in x)
+            raise InvalidInput(
+                f"{name} returned dtype {found.dtype}, shape {found.shape} for {told}; numbers of "
+                f"shape {shape} are needed. Sum over the last axis of events, and let numpy "
+                "broadcast theta against the data."
+            )
+        if np.isnan(found).any() or (found == np.inf).any():
+            at = np.argwhere(~(found < np.inf))[0][0]
+            raise InvalidInput(
+                f"{name} is NaN or +inf at theta = {theta[at].ravel()}. A log-density is a number, "
+                "or -inf where the density vanishes: return -np.inf there."
+            )
+        return found.astype(np.float64)
+
+    def _try(self) -> None:
+        """Call every function at random points, and compare gradients with differences."""
+        theta = self.space.random(0, np.arange(3, dtype=np.uint32))
+        few = np.arange(min(2, self.n_data))
+        alike, own = self.data[None, few], self.data[np.stack([few] * 3)]
+        pairs = (
+            ("grad_log_prior", self._prior, self._prior_slope),
+            (
+                "grad_log_likelihood",
+                lambda t: self._likelihood(t, alike),
+                lambda t: self._likelihood_slope(t, alike),
+            ),
+        )
+        values = self._likelihood(theta, alike), self._likelihood(theta, own)
+        if not np.allclose(*values, rtol=1e-9, equal_nan=True):
+            raise InvalidInput(
+                "log_likelihood gives other numbers for data of shape (chain, batch, ...) than for "
+                "the same data of shape (1, batch, ...). Each number must come from its own chain "
+                "and its own datum alone."
+            )
+        for name, value, slope in pairs:
+            known = theta[np.isfinite(value(theta))]
+            if getattr(self, name) is None or not len(known):
+                continue
+            given, found = slope(known), _differences(value, known)
+            scale = np.maximum(np.maximum(1.0, np.abs(found)), np.abs(value(known))[:, None])
+            far = np.isfinite(found) & ~(np.abs(given - found) <= _CLOSE * scale)
+            if far.any():
+                row, i = np.argwhere(far)[0]
+                raise InvalidInput(
+                    f"{name} does not belong to {name[5:]}: at theta = {known[row]} its component "
+                    f"{i} is {given[row, i]:g}, but {name[5:]} changes by {found[row, i]:g} per "
+                    "unit of it. It must be the gradient of the logarithm, without a minus. Leave "
+                    "it out to use differences."
+                )
+
+    def __repr__(self) -> str:
+        name = getattr(self.log_likelihood, "__name__", "log_likelihood")
+        return f"Posterior({name}, {self.n_data} data, dim={self.space.size})"
+
+
+def _differences(f: Callable[[np.ndarray], np.ndarray], theta: np.ndarray) -> np.ndarray:
+    """Central differences of f (chain, dim) -> (chain,)."""
+    out = np.empty(theta.shape)
+    for i in range(theta.shape[1]):
+        up, down = theta.copy(), theta.copy()
+        step = _STEP * np.maximum(1.0, np.abs(theta[:, i]))
+        up[:, i] += step
+        down[:, i] -= step
+        with np.errstate(invalid="ignore"):  # both may be infinite
+            out[:, i] = (f(up) - f(down)) / (up[:, i] - down[:, i])
+    return out

@@ -1,0 +1,239 @@
+"""Checkpoints of training: arrays and text in one safetensors file, nothing that executes.
+
+The file holds a tree of dictionaries, lists, numbers and arrays; its text stands in the metadata as
+JSON, its arrays are tensors by number, and a digest covers both. It is written under another name
+and moved, so a reader sees the old checkpoint or the new one. Reading looks no class up by name,
+imports nothing and evaluates nothing: a file that is not what it should be is refused.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ..errors import InvalidInput, StoreError
+from .boltzmann import TrainableBoltzmann
+from .history import History
+from .rbm import TrainableRBM
+from .shell import Trainable
+
+FORMAT = "statmech-ml training 1"
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint that was loaded.
+
+    Fields: shell with the parameters, `History` so far, epochs done, settings of the run in words.
+    """
+
+    shell: Trainable
+    history: History
+    epoch: int
+    settings: dict[str, Any]
+
+
+def load_checkpoint(path: Any, shell: Trainable | None = None) -> Checkpoint:
+    """Load what `train(..., checkpoint=path)` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+    shell : Trainable, optional
+        Takes the parameters. Needed for shells that hold a network of the user's: code is not in
+        the file. RBMs and Boltzmann machines are made anew without.
+
+    Raises
+    ------
+    StoreError
+        For a file that is missing, damaged, no checkpoint, or of another shell.
+    """
+    tree = read(Path(path))
+    about = _field(path, tree, "shell", dict)
+    made = _made(path, about) if shell is None else shell
+    history = put_shell(path, tree, made)
+    return Checkpoint(
+        made, history, _field(path, tree, "epoch", int), _field(path, tree, "settings", dict)
+    )
+
+
+def put_shell(path: Any, tree: dict[str, Any], shell: Trainable) -> History:
+    """Give a shell the parameters and buffers of a checkpoint; returns its history."""
+    about, given = _plain(shell.about), _field(path, tree, "shell", dict)
+    if about != given:
+        differ = [key for key in {*about, *given} if about.get(key) != given.get(key)]
+        words = "; ".join(
+            f"{key} is {given.get(key)!r}, here {about.get(key)!r}" for key in sorted(differ)
+        )
+        raise StoreError(f"{path} is the checkpoint of another shell: {words}.")
+    stored, own = _field(path, tree, "parameters", dict), shell.state_dict()
+    for name in {*stored, *own}:
+        ours, theirs = own.get(name), stored.get(name)
+        fits = ours is not None and isinstance(theirs, np.ndarray)
+        if not fits or tuple(ours.shape) != theirs.shape:  # type: ignore[union-attr]
+            raise StoreError(f"{path} does not fit this shell: {name} has another shape, or none.")
+        if not np.isfinite(theirs).all():
+            raise StoreError(f"{path} holds a {name} that is not finite.")
+    shell.load_state_dict({name: torch.from_numpy(value) for name, value in stored.items()})
+    past = _field(path, tree, "history", dict)
+    try:
+        series = {name: np.asarray(v, np.float64) for name, v in past["series"].items()}
+        history = History(
+            np.asarray(past["epoch"], np.int64), series, past["stopped"], past["best_epoch"],
+            past["ema"],
+        )  # fmt: skip
+        if any(v.shape != history.epoch.shape for v in series.values()):
+            raise ValueError("series of different lengths")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(f"{path} is damaged: its history is none ({error}).") from error
+    return history
+
+
+def check_target(path: Path, resume: bool) -> None:
+    """Refuse, before any work, a place where no checkpoint can be written."""
+    if not path.parent.is_dir():
+        raise StoreError(f"{path.parent} is no folder. Make it first, or choose another path.")
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder. A checkpoint is a file, e.g. run.safetensors.")
+    if path.exists() and not resume:
+        raise StoreError(
+            f"{path} exists. Continue it with resume=True, remove it, or choose another path."
+        )
+
+
+def write(path: Path, tree: dict[str, Any]) -> None:
+    """Write a tree of dictionaries, lists, tuples, numbers, strings and arrays or tensors.
+
+    Raises
+    ------
+    InvalidInput
+        For anything else in it.
+    StoreError
+        When the file cannot be written.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    text = json.dumps(_encoded({"format": FORMAT} | tree, arrays, "checkpoint"))
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        save_file(arrays, partial, {"tree": text, "digest": _digest(text, arrays)})
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        raise StoreError(f"{path} cannot be written: {error}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The tree that was written; StoreError for anything that is none."""
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{path} is not a readable checkpoint: {error}.") from error
+    text = metadata.get("tree")
+    if text is None:
+        raise StoreError(f"{path} is no checkpoint of training: it holds tensors only.")
+    if metadata.get("digest") != _digest(text, arrays):
+        raise StoreError(f"{path} is damaged: its contents do not match their digest.")
+    try:
+        tree = _decoded(json.loads(text), arrays)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise StoreError(f"{path} is damaged: {type(error).__name__}: {error}.") from error
+    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+        raise StoreError(f"{path} is no checkpoint in the format {FORMAT!r}.")
+    return tree
+
+
+def digest_of(x: np.ndarray) -> str:
+    """What identifies an array: 16 hexadecimal digits of the SHA-256 of dtype, shape, contents."""
+    about = f"{x.dtype.str} {x.shape} ".encode()
+    return hashlib.sha256(about + x.tobytes()).hexdigest()[:16]
+
+
+def _encoded(value: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
+    """`value` as JSON; arrays are put into `arrays`, and their number stands in their place."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        name = str(len(arrays))
+        arrays[name] = np.array(value, order="C")  # ascontiguousarray would add a dimension to ()
+        return {"array": name}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dict):
+        if not all(isinstance(key, str | int) for key in value):
+            raise InvalidInput(f"{where} has keys that are neither strings nor whole numbers.")
+        items = [[key, _encoded(v, arrays, f"{where}[{key!r}]")] for key, v in value.items()]
+        return {"dict": items}
+    if isinstance(value, list | tuple):
+        items = [_encoded(v, arrays, f"{where}[{i}]") for i, v in enumerate(value)]
+        return {"tuple" if isinstance(value, tuple) else "list": items}
+    raise InvalidInput(
+        f"{where} is a {type(value).__name__}, which a checkpoint cannot hold: only numbers, "
+        "strings, arrays and collections of these. Use another optimiser or schedule, or train "
+        "without checkpoint=."
+    )
+
+
+def _decoded(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(value, dict):
+        ((kind, inner),) = value.items()
+        if kind == "array":
+            return arrays[inner]
+        if kind == "dict":
+            return {key: _decoded(v, arrays) for key, v in inner}
+        if kind == "tuple":
+            return tuple(_decoded(v, arrays) for v in inner)
+        if kind == "list":
+            return [_decoded(v, arrays) for v in inner]
+        raise ValueError(f"unknown kind {kind!r}")
+    if isinstance(value, list):
+        raise ValueError("a list without its kind")
+    return value
+
+
+def _digest(text: str, arrays: dict[str, np.ndarray]) -> str:
+    whole = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        x = arrays[name]
+        whole.update(f"{name} {x.dtype.str} {x.shape} ".encode())
+        whole.update(x.tobytes())
+    return whole.hexdigest()
+
+
+def _plain(about: dict[str, Any]) -> dict[str, Any]:
+    """`about` as it is read back."""
+    arrays: dict[str, np.ndarray] = {}
+    plain: dict[str, Any] = _decoded(json.loads(json.dumps(_encoded(about, arrays, "about"))), {})
+    return plain
+
+
+def _made(path: Any, about: dict[str, Any]) -> Trainable:
+    """A new shell as described, of a class that this package can make."""
+    makers = {"TrainableRBM": TrainableRBM.like, "TrainableBoltzmann": TrainableBoltzmann.like}
+    maker = makers.get(str(about.get("class")))
+    if maker is None:
+        raise StoreError(
+            f"{path} holds a {about.get('class')}, whose network is code and not in the file. Give "
+            "a shell of that structure: load_checkpoint(path, shell=...)."
+        )
+    try:
+        made: Trainable = maker(about)
+    except (KeyError, TypeError, ValueError, AttributeError, MemoryError) as error:
+        raise StoreError(f"{path} describes no shell: {type(error).__name__}: {error}.") from error
+    return made
+
+
+def _field(path: Any, tree: dict[str, Any], name: str, kind: type) -> Any:
+    value = tree.get(name)
+    if not isinstance(value, kind):
+        raise StoreError(f"{path} is damaged: it has no {name}.")
+    return value

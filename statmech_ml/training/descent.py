@@ -1,0 +1,168 @@
+"""One step of the optimiser: decay, clipping, the step itself, and the running mean of parameters.
+
+    g <- g + decay W                       on weights, not on biases
+    g <- g min(1, clip / |g|)              |g| over all parameters together
+    theta <- optimiser(theta, g)
+    ema <- ema rate + theta (1 - rate)
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import InvalidInput
+from .shell import Gradients, Trainable
+
+EXPLODED = 1e6
+"""Parameters this many times larger than the largest at the start (or than 1) have exploded."""
+
+OptimizerMaker = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
+ScheduleMaker = Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]
+
+
+class Moved(NamedTuple):
+    """What a step was: the norm of the gradient before clipping, and whether it was clipped."""
+
+    norm: float
+    clipped: bool
+
+
+class Descent:
+    """The parameters of a shell on their way down; arguments as those of `train`."""
+
+    def __init__(
+        self,
+        shell: Trainable,
+        optimizer: OptimizerMaker | None,
+        learning_rate: float | None,
+        schedule: ScheduleMaker | None,
+        weight_decay: float,
+        clip: float | None,
+        ema: float | None,
+    ) -> None:
+        self.parameters = {n: p for n, p in shell.named_parameters() if p.requires_grad}
+        if not self.parameters:
+            raise InvalidInput(f"{type(shell).__name__} has no parameters to train.")
+        self.optimizer = _optimizer(self.parameters, optimizer, learning_rate)
+        self.schedule = None if schedule is None else _schedule(self.optimizer, schedule)
+        self.weight_decay = _number("weight_decay", weight_decay, 0.0, math.inf)
+        self.decayed = shell.decayed
+        self.clip = None if clip is None else _number("clip", clip, 0.0, math.inf, open_=True)
+        self.rate = None if ema is None else _number("ema", ema, 0.0, 1.0, open_=True)
+        self.ema = None if ema is None else self.copy()
+        self._limit = EXPLODED * max(1.0, self._largest())
+
+    def copy(self) -> dict[str, Tensor]:
+        """The parameters, copied."""
+        return {name: p.detach().clone() for name, p in self.parameters.items()}
+
+    def put(self, parameters: dict[str, Tensor]) -> None:
+        """Give the shell these values."""
+        with torch.no_grad():
+            for name, p in self.parameters.items():
+                p.copy_(parameters[name])
+
+    def optimizer_copy(self) -> dict[str, Any]:
+        """The state of the optimiser, copied."""
+        state = self.optimizer.state_dict()
+        state["state"] = {
+            key: {n: v.clone() if isinstance(v, Tensor) else v for n, v in entry.items()}
+            for key, entry in state["state"].items()
+        }
+        return state
+
+    def step(self, gradients: Gradients) -> Moved:
+        """Move the parameters; a gradient that is not finite moves nothing and has such a norm."""
+        if self.weight_decay:
+            gradients = dict(gradients)
+            for name in self.decayed:
+                gradients[name] = gradients[name] + self.weight_decay * self.parameters[name].data
+        norms = [torch.linalg.vector_norm(gradients[name]) for name in self.parameters]
+        norm = float(torch.linalg.vector_norm(torch.stack(norms)))
+        if not math.isfinite(norm):
+            return Moved(norm, False)
+        clipped = self.clip is not None and norm > self.clip
+        for name, p in self.parameters.items():
+            p.grad = gradients[name] * (self.clip / norm) if clipped else gradients[name]
+        self.optimizer.step()
+        for p in self.parameters.values():
+            p.grad = None
+        return Moved(norm, clipped)
+
+    def exploded(self) -> str | None:
+        """Which parameter is no number or too large, in words; None if all are well."""
+        if self._largest() <= self._limit:
+            return None
+        for name, p in self.parameters.items():
+            if not bool(torch.isfinite(p).all()):
+                return f"{name} is not finite"
+        return f"parameters reached {self._largest():.3g} (limit {self._limit:.3g})"
+
+    def average(self) -> None:
+        """Take the present parameters into their running mean."""
+        if self.ema is not None and self.rate is not None:
+            with torch.no_grad():
+                for name, p in self.parameters.items():
+                    self.ema[name].lerp_(p, 1.0 - self.rate)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the first group of parameters."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def _largest(self) -> float:
+        largest = [p.detach().abs().max() for p in self.parameters.values()]
+        return float(torch.stack(largest).max())
+
+
+def _optimizer(
+    parameters: dict[str, Tensor], made: OptimizerMaker | None, learning_rate: float | None
+) -> torch.optim.Optimizer:
+    if made is None:
+        rate = _number("learning_rate", 0.01 if learning_rate is None else learning_rate, 0, 1e9)
+        return torch.optim.SGD(parameters.values(), lr=rate)
+    if learning_rate is not None:
+        raise InvalidInput(
+            f"learning_rate={learning_rate!r} belongs to the plain gradient descent that is used "
+            "without optimizer=. Give the rate to the optimiser: optimizer=lambda p: Adam(p, lr=1e-3)."
+        )
+    found = made(list(parameters.values())) if callable(made) else None
+    if not isinstance(found, torch.optim.Optimizer):
+        raise InvalidInput(
+            f"optimizer={made!r} must be a function of the parameters that returns a torch "
+            "optimiser: optimizer=lambda p: torch.optim.Adam(p, lr=1e-3)."
+        )
+    if isinstance(found, torch.optim.LBFGS):
+        raise InvalidInput("LBFGS evaluates the loss, which has no closed form here. Use another.")
+    held = {id(p) for group in found.param_groups for p in group["params"]}
+    if held != {id(p) for p in parameters.values()}:
+        raise InvalidInput(
+            "The optimiser does not hold the parameters that optimizer= was given. Give it all of "
+            "them; to keep one fixed, set its requires_grad to False."
+        )
+    return found
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, made: ScheduleMaker
+) -> torch.optim.lr_scheduler.LRScheduler:
+    found = made(optimizer) if callable(made) else None
+    kinds = torch.optim.lr_scheduler
+    if not isinstance(found, kinds.LRScheduler) or isinstance(found, kinds.ReduceLROnPlateau):
+        raise InvalidInput(
+            f"schedule={made!r} must be a function of the optimiser that returns a torch scheduler "
+            "which steps once an epoch without a metric: schedule=lambda o: StepLR(o, 10)."
+        )
+    return found
+
+
+def _number(name: str, value: Any, least: float, most: float, open_: bool = False) -> float:
+    """A float in [least, most), or in (least, most) if `open_`; InvalidInput otherwise."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not least <= value < most or (open_ and value == least):
+        bounds = f"{'(' if open_ else '['}{least:g}, {most:g})"
+        raise InvalidInput(f"{name}={value!r} must be a number in {bounds}.")
+    return float(value)
