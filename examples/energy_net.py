@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from statmech_ml import sample
@@ -33,15 +34,21 @@ from statmech_ml.models import Gaussian, GaussianMixture
 from statmech_ml.partition import Geometric, ais
 from statmech_ml.samplers import MALA
 from statmech_ml.statistics.estimate import with_error
-from statmech_ml.training import EnergyNet, LangevinReplay, Monitor, NeuralEnergy
-from statmech_ml.training import ScoreMatching, train
+from statmech_ml.training import (
+    EnergyNet,
+    LangevinReplay,
+    Monitor,
+    NeuralEnergy,
+    ScoreMatching,
+    train,
+)
 
 MIXTURE = GaussianMixture(
     weights=[0.5, 0.3, 0.2],
     means=[[-1.2, -0.5], [1.0, -0.8], [0.2, 1.3]],
     stddevs=[[0.5, 0.35], [0.4, 0.6], [0.5, 0.4]],
 )
-BOX = ((-15.0, 15.0), (-15.0, 15.0))  # five standard deviations of the networks' confinement
+BOX = ((-11.0, 11.0), (-11.0, 11.0))  # 5.5 standard deviations of the confinement
 RTOL = 1e-6
 SHOWN = 3.2  # half the side of the squares drawn
 
@@ -50,14 +57,18 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5f6b76"
 
 
 def fit(net, data, method, epochs, rate, monitor=None, rng=1):
-    """Adam with a rate that falls to zero; returns what was warned of on the way."""
+    """Adam with a rate that falls to zero, and the running mean of what it finds.
+
+    Returns what was warned of on the way.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TrainingWarning)
-        train(
-            net, data, method, epochs=epochs, rng=rng, monitor=monitor,
+        history = train(
+            net, data, method, epochs=epochs, rng=rng, monitor=monitor, ema=0.99,
             optimizer=lambda p: torch.optim.Adam(p, lr=rate),
             schedule=lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, epochs),
         )  # fmt: skip
+    history.use_ema(net)
     return [str(w.message) for w in caught if issubclass(w.category, TrainingWarning)]
 
 
@@ -83,23 +94,22 @@ def measured(name, net):
     return Learnt(name, model, log_z, gap + log_z)
 
 
-def total_variation(samples, density, half=4.0, cells=16):
-    """Half the sum of |frequency - probability| over squares; the outside is one more cell."""
-    edges = np.linspace(-half, half, cells + 1)
-    counts = np.histogram2d(*samples.T, bins=edges)[0] / len(samples)
-    fine = 8  # points a side of a square, for its probability
-    middle = np.linspace(-half, half, cells * fine + 1)[:-1] + half / (cells * fine)
+def total_variation(samples, density, half=4.0, cells=16, fine=8):
+    """Half the sum of |frequency - probability| over squares; the outside is one more cell.
+
+    The density is averaged over fine x fine points of a square.
+    """
+    counts = np.histogram2d(*samples.T, bins=np.linspace(-half, half, cells + 1))[0] / len(samples)
+    step = 2.0 * half / (cells * fine)
+    middle = -half + step * (np.arange(cells * fine) + 0.5)
     points = np.stack(np.meshgrid(middle, middle, indexing="ij"), axis=-1)
-    law = (
-        density(points).reshape(cells, fine, cells, fine).mean(axis=(1, 3))
-        * (2 * half / cells) ** 2
-    )
+    law = density(points).reshape(cells, fine, cells, fine).sum(axis=(1, 3)) * step**2
     return 0.5 * (np.abs(counts - law).sum() + abs(law.sum() - counts.sum()))
 
 
 def mixture(full, out):
     """Four ways to train a network, against the exact density."""
-    n, epochs = (20_000, 60) if full else (4000, 16)
+    n, epochs = (20_000, 60) if full else (4000, 12)
     data = MIXTURE.draws(1, np.arange(n, dtype=np.uint32))
     held_out = MIXTURE.draws(2, np.arange(20_000, dtype=np.uint32))
     watch = Monitor(every=4, log_likelihood=None)
@@ -108,12 +118,12 @@ def mixture(full, out):
     methods = {
         "score matching": (ScoreMatching(), None),
         "denoising, sigma = 0.2": (ScoreMatching("denoising", sigma=0.2), None),
-        "replay buffer": (LangevinReplay(1000, n_steps=20, step_size=0.03, restart=0.02), watch),
+        "replay buffer": (LangevinReplay(1000, n_steps=moves, step_size=0.05, restart=0.02), watch),
         "short runs": (short, watch),
     }
     found, told = [], {}
     for name, (method, monitor) in methods.items():
-        net = EnergyNet.dense(2, (64, 64), rng=3)
+        net = EnergyNet.dense(2, (64, 64), rng=3, confinement=2.0)
         told[name] = fit(net, data, method, epochs, 3e-3, monitor)
         found.append(measured(name, net))
 
@@ -124,8 +134,8 @@ def mixture(full, out):
     for each in found:
         gap = each.model.energy(held_out) - MIXTURE.energy(held_out) + each.log_z
         kl = with_error(gap.mean(), gap.std(ddof=1) / math.sqrt(len(gap)))
-        path = Geometric(Gaussian(stddev=3.0, dim=2), each.model)
-        annealed = ais(path, n_levels=100, n_chains=200, rng=4, progress=False)
+        path = Geometric(Gaussian(stddev=2.0, dim=2), each.model)
+        annealed = ais(path, n_levels=60, n_chains=200, rng=4, progress=False)
         z = f"z = {annealed.z(each.log_z):+.1f}"
         print(f"{each.name:24}{each.kl:12.4f}{kl:>14}{each.log_z:10.4f}   {annealed}, {z}")
     print(f"{'Gaussian of the moments':24}{'':12}{baseline:14.4f}")
@@ -138,23 +148,26 @@ def mixture(full, out):
     exact = total_variation(held_out, lambda x: np.exp(-MIXTURE.energy(x)))
     of_data = total_variation(ended, lambda x: np.exp(-MIXTURE.energy(x)))
     of_model = total_variation(ended, lambda x: np.exp(-last.energy(x) - found[-1].log_z))
-    print(f"{n_chains} short runs of {moves} moves: total variation from the data {of_data:.3f} "
-          f"({exact:.3f} for exact draws), from the network's own density {of_model:.3f}")  # fmt: skip
+    print(f"{n_chains} short runs of {moves} moves, total variation from")
+    print(f"  the data {of_data:.3f} ({exact:.3f} for exact draws)")
+    print(f"  the network's own density {of_model:.3f}")
     for name, lines in told.items():
         for line in lines:
             print(f"warned of, {name}: {line}")
-    draw_mixture(found, ended, (of_data, of_model), out / "energy_net_mixture.png")
+    draw_mixture(found, ended, of_data, out / "energy_net_mixture.png")
 
 
-def draw_mixture(found, ended, distances, path):
+def draw_mixture(found, ended, distance, path):
     """The exact density, four learnt ones, and where short runs end."""
     axis = np.linspace(-SHOWN, SHOWN, 161)
     points = np.stack(np.meshgrid(axis, axis), axis=-1)
     exact = np.exp(-MIXTURE.energy(points))
     levels = exact.max() * np.array([0.05, 0.25, 0.6])
-    figure = Figure(figsize=(9.2, 6.6), layout="constrained")
+    figure = Figure(figsize=(9.0, 6.2), layout="constrained")
     panels = figure.subplots(2, 3, sharex=True, sharey=True).ravel()
-    frame = {"extent": (-SHOWN, SHOWN) * 2, "origin": "lower", "cmap": "Blues"}
+    # A root of the density as colour: the weaker modes show beside the strongest.
+    scale = PowerNorm(0.5, vmin=0.0, vmax=exact.max())
+    frame = {"extent": (-SHOWN, SHOWN) * 2, "origin": "lower", "cmap": "Blues", "norm": scale}
     shown = [("exact density", exact)]
     for each in found:
         title = f"{each.name}\nKL(data || model) = {each.kl:.3f} nats"
@@ -162,12 +175,10 @@ def draw_mixture(found, ended, distances, path):
     edges = np.linspace(-SHOWN, SHOWN, 41)
     cell = (edges[1] - edges[0]) ** 2
     counts = np.histogram2d(*ended.T, bins=edges)[0].T / (len(ended) * cell)
-    shown.append(
-        (f"ten moves from noise in that energy\ntotal variation {distances[0]:.2f} from the data, "
-         f"{distances[1]:.2f} from exp(-F)/Z", counts)
-    )  # fmt: skip
+    title = f"where its ten moves from noise end\ntotal variation from the data {distance:.2f}"
+    shown.append((title, counts))
     for panel, (title, density) in zip(panels, shown, strict=True):
-        image = panel.imshow(density, vmin=0.0, vmax=exact.max(), **frame)
+        image = panel.imshow(density, **frame)
         panel.contour(axis, axis, exact, levels, colors=ORANGE, linewidths=0.8)
         panel.set_title(title, fontsize=9)
         panel.set_xticks([-2, 0, 2])
@@ -194,7 +205,7 @@ def digits(full, out):
     order = np.random.default_rng(1).permutation(len(pictures))
     held_out, data = pictures[order[:297]], pictures[order[297:]]
     net = EnergyNet.convolutional((8, 8), (16, 32, 32), rng=1, confinement=1.0)
-    epochs = 400 if full else 80
+    epochs = 240 if full else 60
     fit(net, data, ScoreMatching("denoising", sigma=SIGMA), epochs, 2e-3)
     told = []
     if full:
@@ -247,7 +258,7 @@ def draw_digits(model, data, draws, energies, path):
     panels = left.subplots(rows, columns)
     # The mean of what was smoothed into x is x - sigma^2 grad F(x) (H. Robbins 1956).
     blocks = (
-        ("digits + noise", data), ("denoised", data - SIGMA**2 * model.gradient(data)),
+        ("noisy digits", data), ("denoised", data - SIGMA**2 * model.gradient(data)),
         ("samples", draws), ("denoised", draws - SIGMA**2 * model.gradient(draws)),
     )  # fmt: skip
     heights = (1, 1, 2, 2)
@@ -271,7 +282,7 @@ def draw_digits(model, data, draws, energies, path):
         )
     axes.set_xlabel("energy F(x), in units of kT")
     axes.set_ylabel("density")
-    axes.legend(frameon=False, fontsize=8, loc="upper right")
+    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0))
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     figure.savefig(path, dpi=150)

@@ -1,4 +1,4 @@
-"""What the tests of the Langevin samplers share: a harmonic well, and final states against a law."""
+"""What tests of Langevin samplers share: a harmonic well, and final states against a law."""
 
 import numpy as np
 from scipy.stats import norm

@@ -11,13 +11,16 @@ import numpy as np
 
 from statmech_ml import lattices
 from statmech_ml.models import (
+    RBM,
     BayesianLinearRegression,
     BernoulliRBM,
+    BoltzmannMachine,
     DoubleWell,
     GaussianRBM,
     Ising,
     LogDensity,
     Potts,
+    PottsRBM,
 )
 from statmech_ml.samplers import (
     BAOAB,
@@ -54,6 +57,13 @@ def runs() -> dict:
     """Name -> (sampler, model): every sampler, and every kernel of those that have several."""
     rbm = BernoulliRBM(normal(5, seed=1), normal(4, seed=2), normal(5, 4, seed=3))
     normals = GaussianRBM(normal(5, seed=1), normal(4, seed=2), 0.5 * normal(5, 4, seed=3))
+    spins = RBM(rbm.visible_bias, rbm.hidden_bias, rbm.weights)
+    below = RBM(rbm.visible_bias, rbm.hidden_bias, 0.3 * rbm.weights, hidden="normal")
+    levels = PottsRBM(normal(4, 3, seed=6), rbm.hidden_bias, normal(4, 3, 4, seed=7))
+    couplings = np.triu(normal(5, 5, seed=8), 1)
+    boltzmann = BoltzmannMachine(
+        rbm.visible_bias, couplings + couplings.T, rbm.hidden_bias, rbm.weights, hidden="spins"
+    )
     potts = Potts(lattices.square(3, 4), 3, 0.7)
     torus = Ising(lattices.square(4, 6), 0.8, 0.1)
     glass = Ising(lattices.chain(7), normal(7, seed=4), normal(7, seed=5))
@@ -87,6 +97,10 @@ def runs() -> dict:
         "psgld on minibatches": (PSGLD(0.01, batch_size=4), line),
         "sghmc on minibatches": (SGHMC(0.05, batch_size=1), line),
         "block of normals": (BlockGibbs(), normals),
+        "block of spins": (BlockGibbs("double"), spins),
+        "block below normals": (BlockGibbs(), below),
+        "block of levels": (BlockGibbs(), levels),
+        "boltzmann": (HeatBath(), boltzmann),
         "potts": (HeatBath(), potts),
         "wolff of levels": (Wolff(), potts),
         "swendsen-wang of levels": (SwendsenWang(), potts),

@@ -32,6 +32,7 @@ PUBLIC_NAMES = {
     "statmech_ml.models": [
         "Ising", "Potts", "BernoulliRBM", "GaussianRBM", "DoubleWell", "Quartic", "Gaussian",
         "GaussianMixture", "GaussianShells", "HarmonicTrap", "DraggedTrap", "LogDensity",
+        "RBM", "PottsRBM", "BoltzmannMachine", "Hopfield",
     ],
     "statmech_ml.samplers": [
         "HeatBath", "Metropolis", "Wolff", "SwendsenWang", "BlockGibbs", "MALA", "ULA",

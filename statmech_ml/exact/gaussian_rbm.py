@@ -52,7 +52,8 @@ def log_z(rbm: Any, beta: ArrayLike = 1.0) -> Values:
     if n_hidden > _quadratic.MAX_UNITS:
         raise InvalidInput(
             f"{rbm!r} is a mixture of 2^{n_hidden} Gaussians, more than the "
-            f"2^{_quadratic.MAX_UNITS} that are summed here. Estimate log Z: partition.ais(partition.Weights(rbm), ...)."
+            f"2^{_quadratic.MAX_UNITS} that are summed here. Estimate log Z: "
+            "partition.ais(partition.Weights(rbm), ...)."
         )
     betas = inverse_temperature(beta)
     if not (betas > 0.0).all():

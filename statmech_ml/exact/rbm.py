@@ -24,6 +24,7 @@ Smolensky (1986); Salakhutdinov and Murray, ICML (2008), section 2.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,6 +98,7 @@ def log_z(rbm: Any, beta: ArrayLike = 1.0) -> Values:
     """
     if isinstance(rbm, GaussianRBM):
         return gaussian_rbm.log_z(rbm, beta)
+    one: Callable[[Any, float], float]
     if isinstance(rbm, BoltzmannMachine):
         one = _boltzmann.log_z
     elif isinstance(rbm, Hopfield):

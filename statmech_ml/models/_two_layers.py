@@ -29,6 +29,8 @@ class TwoLayers(Model, ABC):
     """A restricted Boltzmann machine, as a model of its visible units."""
 
     capabilities = frozenset({"Conditional"})
+    space: Any  # Spins, Bits, Levels or Reals
+    hidden_space: Any  # Spins, Bits or Reals
 
     def __init__(self, space: Space, hidden_bias: Any, weights: Any, hidden: type[Units]) -> None:
         """`weights`: (*visible shape, n_hidden), where the visible bias has the visible shape."""

@@ -138,6 +138,8 @@ class BoltzmannMachine(Model):
     array(-2.5)
     """
 
+    space: Any  # Spins or Bits
+
     def __init__(
         self,
         visible_bias: Any,

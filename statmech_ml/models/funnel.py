@@ -29,15 +29,15 @@ class FunnelArrays(NamedTuple):
     stddev: float
 
     def energy(self, x):
-        # Below v = -700 the neck is narrower than any double, and exp(-v) larger.
-        inverse = math.exp(min(-x[0], 700.0))
+        # Below v = -600 the neck is narrower than rounding, and exp(-v) x^2 would overflow.
+        inverse = math.exp(min(-x[0], 600.0))
         total = 0.5 * (x[0] / self.stddev) * (x[0] / self.stddev)
         for i in range(1, x.shape[0]):
             total += 0.5 * (x[i] * x[i] * inverse + x[0])
         return total
 
     def gradient(self, x, out):
-        inverse = math.exp(min(-x[0], 700.0))
+        inverse = math.exp(min(-x[0], 600.0))
         out[0] = x[0] / (self.stddev * self.stddev)
         for i in range(1, x.shape[0]):
             out[0] += 0.5 * (1.0 - x[i] * x[i] * inverse)

@@ -47,6 +47,8 @@ class Hopfield(Model):
     array(-2.)
     """
 
+    space: Spins
+
     def __init__(self, patterns: Any) -> None:
         given = numbers(patterns, 2, "patterns")
         if not (np.abs(given) == 1.0).all():

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import logsumexp, softmax
 
 from ..spaces import Levels
+from . import _foreign
 from ._arguments import numbers
 from ._two_layers import TwoLayers, layer_weights
 from ._units import units_named
@@ -51,6 +52,15 @@ class PottsRBM(TwoLayers):
         super().__init__(
             space, hidden_bias, layer_weights(weights, (n_visible, q), hidden_bias), kind
         )
+
+    @classmethod
+    def from_rbms(cls, source: Any, update: int | None = None) -> "PottsRBM":
+        """The machine that the package rbms trained.
+
+        source: an HDF5 file that rbms wrote (needs h5py), or its `PBRBM` object; update: which of
+        the file's checkpoints, the last by default. InvalidInput for what is neither.
+        """
+        return cls(*_foreign.from_rbms(source, update, "PBRBM"))
 
     @property
     def n_levels(self) -> int:

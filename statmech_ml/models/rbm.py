@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import InvalidInput
 from ..systems import Model
+from . import _foreign
 from ._arguments import numbers
 from ._two_layers import TwoLayers, _log_odds, layer_weights
 from ._units import units_named
@@ -208,6 +209,23 @@ class BernoulliRBM(RBM):
 
     def __init__(self, visible_bias: Any, hidden_bias: Any, weights: Any) -> None:
         super().__init__(visible_bias, hidden_bias, weights, visible="bits", hidden="bits")
+
+    @classmethod
+    def from_sklearn(cls, estimator: Any) -> "BernoulliRBM":
+        """The machine of a fitted `sklearn.neural_network.BernoulliRBM`; its weights are copied.
+
+        The free energies are the same numbers. InvalidInput for estimators that are not fitted.
+        """
+        return cls(*_foreign.from_sklearn(estimator))
+
+    @classmethod
+    def from_rbms(cls, source: Any, update: int | None = None) -> "BernoulliRBM":
+        """The machine that the package rbms trained.
+
+        source: an HDF5 file that rbms wrote (needs h5py), or its `BBRBM` object; update: which of
+        the file's checkpoints, the last by default. InvalidInput for what is neither.
+        """
+        return cls(*_foreign.from_rbms(source, update, "BBRBM"))
 
     def _conditioned(self, free: np.ndarray, held: np.ndarray, v: np.ndarray) -> "BernoulliRBM":
         return BernoulliRBM(*self._given(free, held, v))

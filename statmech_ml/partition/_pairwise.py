@@ -5,12 +5,14 @@
 x_i an index 0 .. q - 1, beta multiplied in, each pair once. One table f serves all bonds: the
 product of two values for spins and bits, Kronecker's delta for Potts.
 
-An RBM of bits is bipartite here, visible units first; its hidden units are sites like the others,
-so Z is the same. Of a Gaussian RBM the visible units are integrated out exactly, which joins the
-hidden ones in pairs: with c = W h,
+An RBM is bipartite here, visible units first; its hidden units are sites like the others, so Z is
+the same. Where one layer has spins and the other bits, all sites are bits. Normal units are
+integrated out exactly, which joins those of the other layer in pairs: with c = W h,
 
     int dv exp(-beta E(v, h)) = prod_i (2 pi s_i^2 / beta)^(1/2)
-                                exp(beta (b.h + sum_i (a_i c_i + c_i^2 / 2) / s_i^2)).
+                                exp(beta (b.h + sum_i (a_i c_i + c_i^2 / 2) / s_i^2)),
+
+and likewise for normal hidden units.
 """
 
 import math
@@ -27,7 +29,7 @@ from ..errors import InvalidInput
 from ..exact._arguments import inverse_temperature
 from ..exact._interactions import interactions
 from ..graphs import EdgeGraph, frustrated
-from ..models import BernoulliRBM, GaussianRBM, Ising, Potts
+from ..models import RBM, BoltzmannMachine, GaussianRBM, Hopfield, Ising, Potts
 from .path import Path
 
 _POWER_STEPS = 100
@@ -191,8 +193,8 @@ def pairwise(model: Any, beta: float | None, who: str) -> Pairwise:
         parts = _parts(model, float(value))
     if parts is None:
         raise InvalidInput(
-            f"{who} is for pairwise models, Ising, Potts and RBMs, but got {model!r}. Use ais or "
-            "another estimator on a path."
+            f"{who} is for pairwise models, Ising, Potts, Boltzmann machines and RBMs of bits, "
+            f"spins and normal units, but got {model!r}. Use ais or another estimator on a path."
         )
     if not (np.isfinite(parts.fields).all() and np.isfinite(parts.couplings).all()):
         raise InvalidInput(f"beta={beta!r} times the couplings or fields of {model!r} overflows.")
@@ -215,12 +217,35 @@ class _Parts(NamedTuple):
     constant: float = 0.0
 
 
-def _bits(
-    biases: np.ndarray, bonds: np.ndarray, couplings: np.ndarray, constant: float = 0.0
+def _two_valued(
+    biases: np.ndarray,
+    bonds: np.ndarray,
+    couplings: np.ndarray,
+    spins: np.ndarray,
+    constant: float = 0.0,
 ) -> _Parts:
-    """Units in {0, 1} with biases (n,), couplings (m,)."""
-    v = np.array([0.0, 1.0])
-    return _Parts(biases[:, None] * v, bonds, couplings, np.outer(v, v), v, constant)
+    """Units with biases (n,), couplings (m,), in {-1, +1} where `spins` (n,), else in {0, 1}."""
+    if not spins.all() and spins.any():  # x = w y + o of bits y
+        w, o = np.where(spins, 2.0, 1.0), np.where(spins, -1.0, 0.0)
+        i, j = bonds.T
+        constant += float(biases @ o + couplings @ (o[i] * o[j]))
+        moved = biases.copy()
+        np.add.at(moved, i, couplings * o[j])
+        np.add.at(moved, j, couplings * o[i])
+        biases, couplings = w * moved, couplings * w[i] * w[j]
+    values = np.array([-1.0, 1.0]) if spins.all() else np.array([0.0, 1.0])
+    return _Parts(
+        biases[:, None] * values, bonds, couplings, np.outer(values, values), values, constant
+    )
+
+
+def _integrated(c: np.ndarray, K: np.ndarray, spins: bool, constant: float) -> _Parts:
+    """log w = c.x + x.K.x / 2 of units of one kind, as normal units leave them; K any diagonal."""
+    i, j = np.triu_indices(len(c), 1)
+    own = 0.5 * np.diag(K)  # x^2 is 1 of spins and x of bits
+    biases, more = (c, float(own.sum())) if spins else (c + own, 0.0)
+    kinds = np.full(len(c), spins)
+    return _two_valued(biases, np.stack([i, j], axis=1), K[i, j], kinds, constant + more)
 
 
 @singledispatch
@@ -237,25 +262,59 @@ def _(model: Any, beta: float) -> _Parts:
     return _Parts(-beta * found.sites, found.bonds, beta * found.couplings, found.kind, values)
 
 
+def _kinds(model: Any) -> np.ndarray:
+    """Which units are spins, visible ones first, bool (n_visible + n_hidden,)."""
+    names = [model.visible_units.name] * model.n_visible + [
+        model.hidden_units.name
+    ] * model.n_hidden
+    return np.array(names) == "spins"
+
+
+def _needs_width(beta: float) -> None:
+    if beta == 0.0:
+        raise InvalidInput("beta=0 makes the normal units flat, and Z infinite. Use beta > 0.")
+
+
 @_parts.register
-def _(model: BernoulliRBM, beta: float) -> _Parts:
+def _(model: RBM, beta: float) -> _Parts:
+    if model.hidden_units.name == "normal":
+        _needs_width(beta)
+        b, weights = model.hidden_bias, model.weights
+        own = 0.5 * beta * float(b @ b) + 0.5 * len(b) * math.log(2.0 * math.pi / beta)
+        c, K = model.visible_bias + weights @ b, weights @ weights.T
+        return _integrated(beta * c, beta * K, model.visible_units.name == "spins", own)
     biases = beta * np.concatenate([model.visible_bias, model.hidden_bias])
     i, j = np.indices(model.weights.shape).reshape(2, -1)
     bonds = np.stack([i, j + model.n_visible], axis=1)
-    return _bits(biases, bonds, beta * model.weights.ravel())
+    return _two_valued(biases, bonds, beta * model.weights.ravel(), _kinds(model))
+
+
+@_parts.register
+def _(model: BoltzmannMachine, beta: float) -> _Parts:
+    n = model.n_visible
+    i, j = np.triu_indices(n, 1)
+    v, h = np.indices(model.weights.shape).reshape(2, -1)
+    bonds = np.concatenate([np.stack([i, j], axis=1), np.stack([v, h + n], axis=1)])
+    couplings = beta * np.concatenate([model.couplings[i, j], model.weights.ravel()])
+    biases = beta * np.concatenate([model.visible_bias, model.hidden_bias])
+    return _two_valued(biases, bonds, couplings, _kinds(model))
+
+
+@_parts.register
+def _(model: Hopfield, beta: float) -> _Parts:
+    n = model.space.size
+    xi = model.patterns.astype(np.float64)
+    return _integrated(np.zeros(n), beta * (xi.T @ xi) / n, True, 0.0)
 
 
 @_parts.register
 def _(model: GaussianRBM, beta: float) -> _Parts:
-    if beta == 0.0:
-        raise InvalidInput("beta=0 makes the visible units flat, and Z infinite. Use beta > 0.")
+    _needs_width(beta)
     scaled = model.weights / model.sigma[:, None]
-    joined = beta * scaled.T @ scaled
-    shift = (model.visible_bias / model.sigma) @ scaled
-    biases = beta * (model.hidden_bias + shift) + 0.5 * np.diag(joined)
-    i, j = np.triu_indices(model.n_hidden, 1)
+    c = model.hidden_bias + (model.visible_bias / model.sigma) @ scaled
     constant = 0.5 * float(np.log(2.0 * math.pi * model.sigma**2 / beta).sum())
-    return _bits(biases, np.stack([i, j], axis=1), joined[i, j], constant)
+    spins = model.hidden_units.name == "spins"
+    return _integrated(beta * c, beta * scaled.T @ scaled, spins, constant)
 
 
 def _merged(bonds: np.ndarray, couplings: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -48,7 +48,7 @@ def bethe(
 
     Parameters
     ----------
-    model : Ising, Potts, BernoulliRBM, GaussianRBM or Path
+    model : Ising, Potts, RBM (not of levels), BoltzmannMachine, Hopfield or Path
         Of a path, the target.
     beta : float, default 1.0
         Inverse temperature, finite and >= 0. A path knows its own.

@@ -39,7 +39,7 @@ def mean_field(
 
     Parameters
     ----------
-    model : Ising, Potts, BernoulliRBM, GaussianRBM or Path
+    model : Ising, Potts, RBM (not of levels), BoltzmannMachine, Hopfield or Path
         Of a path, the target.
     beta : float, default 1.0
         Inverse temperature, finite and >= 0. A path knows its own.

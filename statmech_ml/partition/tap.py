@@ -60,7 +60,7 @@ def tap(
 
     Parameters
     ----------
-    model : Ising, BernoulliRBM, GaussianRBM or Path
+    model : Ising, RBM (not of levels), BoltzmannMachine, Hopfield or Path
         Of a path, the target.
     beta : float, default 1.0
         Inverse temperature, finite and >= 0. A path knows its own.

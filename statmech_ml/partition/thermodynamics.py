@@ -226,6 +226,11 @@ def thermodynamics(
     StatmechError
         When neighbouring rungs do not overlap, or no ladder is found.
 
+    Warns
+    -----
+    EquilibrationWarning
+        What `sample` warns of: chains at one rung that disagree or drift. Draw longer.
+
     >>> from statmech_ml import lattices
     >>> from statmech_ml.models import Ising
     >>> ring = Ising(lattices.chain(8))

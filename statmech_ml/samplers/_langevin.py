@@ -27,6 +27,7 @@ from .._jit import jit, kernel
 from .._rng import ACCEPT, LANGEVIN, block, normal_pair, unit
 from ..errors import EffectiveTemperatureWarning, InvalidInput
 from ..systems import EnergyModel, reduced_energy, reduced_gradient, require
+from ._devices import in_batches
 from .base import Sampler, State, over_chains
 
 PerChain = float | tuple[float, ...]
@@ -48,6 +49,7 @@ class Langevin(Sampler):
 
     step_size: PerChain = 0.1
 
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     per_chain: ClassVar[tuple[str, ...]] = ("step_size",)
     """Settings that may be given per chain."""
 
@@ -68,6 +70,9 @@ class Langevin(Sampler):
 
     def check(self, model: EnergyModel) -> None:
         """Raise MissingCapability unless the model is Differentiable."""
+        self._require(model)
+
+    def _require(self, model: EnergyModel) -> None:
         instead = "Use HeatBath or Metropolis for discrete states."
         require(model, "Differentiable", type(self).__name__, instead)
 
@@ -94,7 +99,7 @@ class Langevin(Sampler):
         return self._of_each("noise", self.effective_temperature, n_chains)
 
     def _moved(
-        self, model: Any, state: State, beta: np.ndarray, n_sweeps: int, adjusted: bool
+        self, model: Any, state: State, beta: np.ndarray, n_sweeps: int, adjusted: bool, device: str
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """x after `n_sweeps` moves; how many were taken, int64; and their gains, summed, (chain,).
 
@@ -104,6 +109,7 @@ class Langevin(Sampler):
         steps, temperatures = self._steps(n), self._temperatures(n)
         beta = np.asarray(beta, np.float64)
         taken, gain = np.zeros(n, np.int64), np.zeros(n)
+        model = model if hasattr(model, "arrays") else in_batches(model, device)
 
         def run(part: slice) -> None:
             move = moves if hasattr(model, "arrays") else moves_in_batches
@@ -113,7 +119,13 @@ class Langevin(Sampler):
                 state.sweep, n_sweeps, taken[part], gain[part],
             )  # fmt: skip
 
-        if hasattr(model, "arrays"):
+        if hasattr(model, "arrays") and device == "cuda":
+            from ._cuda.langevin import moves as on_device
+
+            on_device(
+                model.arrays, x, beta, steps, temperatures, adjusted, state, n_sweeps, taken, gain
+            )
+        elif hasattr(model, "arrays"):
             over_chains(n, x.size * n_sweeps, run)
         else:  # a user's function need not be safe on threads
             run(slice(None))
@@ -158,8 +170,8 @@ class Unadjusted(Langevin):
         return implied if implied.ndim else float(implied)
 
     def check(self, model: EnergyModel) -> None:
-        """Raise MissingCapability unless the model fits; warn of a temperature that is not 1."""
-        super().check(model)
+        """Raise what refuses a model that does not fit; warn of a temperature that is not 1."""
+        self._require(model)
         found = np.atleast_1d(self.effective_temperature)
         worst = float(found[np.argmax(np.abs(np.log(found)))])
         if abs(worst - 1.0) > _OFF:

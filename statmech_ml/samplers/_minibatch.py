@@ -19,6 +19,7 @@ from .. import _rng
 from .._rng import MINIBATCH
 from ..errors import InvalidInput
 from ..systems import EnergyModel, require
+from ._devices import in_batches
 from ._langevin import PerChain
 from ._walk import Walker, strides
 from .base import Info, State
@@ -75,8 +76,7 @@ class Stochastic(Walker):
                 )
             object.__setattr__(self, "batch_size", int(given))
 
-    def check(self, model: EnergyModel) -> None:
-        """Raise MissingCapability or InvalidInput unless the model fits; warn unless T = 1."""
+    def _require(self, model: EnergyModel) -> None:
         if self.batch_size is not None:
             instead = "Use batch_size=None, the full gradient, or write the model as a Posterior."
             require(model, "Minibatched", f"{type(self).__name__} with batches", instead)
@@ -86,7 +86,7 @@ class Stochastic(Walker):
                     f"batch_size={self.batch_size} exceeds the {n_data} data of {model!r}. Use "
                     "batch_size=None: the full gradient costs less, and has no noise."
                 )
-        super().check(model)
+        super()._require(model)
 
     def _heat(self, variance: np.ndarray, sweep: int, carried: np.ndarray) -> np.ndarray:
         """By how much gradient noise raises the temperature, (chain,).
@@ -96,7 +96,8 @@ class Stochastic(Walker):
         raise NotImplementedError
 
     def _walked(
-        self, model: Any, state: State, carried: np.ndarray, beta: np.ndarray, n_sweeps: int
+        self, model: Any, state: State, carried: np.ndarray, beta: np.ndarray, n_sweeps: int,
+        device: str,
     ) -> tuple[np.ndarray, np.ndarray, Info]:
         """`Walker._walked`, and with batches two entries of info, means over the moves (chain,).
 
@@ -105,8 +106,8 @@ class Stochastic(Walker):
         no spread.
         """
         if self.batch_size is None:
-            return super()._walked(model, state, carried, beta, n_sweeps)
-        x, n = state.x.copy(), len(state.x)
+            return super()._walked(model, state, carried, beta, n_sweeps, device)
+        model, x, n = in_batches(model, device), state.x.copy(), len(state.x)
         move, watched, noise, heat = self._move(n), np.zeros(n), np.zeros(n), np.zeros(n)
         for t in range(state.sweep, state.sweep + n_sweeps):
             rows = batch(state.seed, state.chains, t, model.n_data, self.batch_size)
@@ -169,10 +170,11 @@ class Scheduled(Stochastic):
         return super()._told_steps() if self.schedule is None else repr(self.schedule)
 
     def _walked(
-        self, model: Any, state: State, carried: np.ndarray, beta: np.ndarray, n_sweeps: int
+        self, model: Any, state: State, carried: np.ndarray, beta: np.ndarray, n_sweeps: int,
+        device: str,
     ) -> tuple[np.ndarray, np.ndarray, Info]:
         """As without a schedule; with one info has "step_size" too, that of the last move."""
-        x, watched, info = super()._walked(model, state, carried, beta, n_sweeps)
+        x, watched, info = super()._walked(model, state, carried, beta, n_sweeps, device)
         if self.schedule is not None:
             last = max(0, state.sweep + n_sweeps - 1)
             info["step_size"] = self._steps_at(last, len(x))

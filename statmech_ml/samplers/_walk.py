@@ -20,6 +20,7 @@ from .. import _rng
 from .._jit import capability, jit, kernel
 from .._rng import LANGEVIN, MOMENTUM, block, normal_pair
 from ..systems import reduced_gradient
+from ._devices import in_batches
 from ._langevin import Unadjusted
 from .base import Info, State, advanced, over_chains
 
@@ -119,7 +120,7 @@ class Walker(Unadjusted):
             carried = state.carried[self.carries].copy()
         else:
             carried = self._fresh(state)
-        x, watched, info = self._walked(model, state, carried, beta, n_sweeps)
+        x, watched, info = self._walked(model, state, carried, beta, n_sweeps, device)
         self._require_finite(model, x)
         info["effective_temperature"] = self._temperatures(len(x))
         if self.carries == "momenta":
@@ -128,7 +129,8 @@ class Walker(Unadjusted):
         return (after._replace(carried={self.carries: carried}) if self.carries else after), info
 
     def _walked(
-        self, model: Any, state: State, carried: np.ndarray, beta: np.ndarray, n_sweeps: int
+        self, model: Any, state: State, carried: np.ndarray, beta: np.ndarray, n_sweeps: int,
+        device: str,
     ) -> tuple[np.ndarray, np.ndarray, Info]:
         """x after `n_sweeps` moves, sums of what is watched (chain,), info; `carried` in place."""
         x, n = state.x.copy(), len(state.x)
@@ -142,8 +144,14 @@ class Walker(Unadjusted):
                     part.start, part.stop,
                 )  # fmt: skip
 
-            over_chains(n, x.size * n_sweeps, run)
+            if device == "cuda":
+                from ._cuda.langevin import walks as on_device
+
+                on_device(system, x, carried, beta, state, n_sweeps, watched)
+            else:
+                over_chains(n, x.size * n_sweeps, run)
             return x, watched, {}
+        model = in_batches(model, device)
         for t in range(state.sweep, state.sweep + n_sweeps):
             force = model.reduced_gradient(x, beta)
             strides(move, x, carried, force, state.chains, seed, t, watched)

@@ -201,7 +201,7 @@ def _swept_bits(
     v.bits[:, :size] = state.x > low_v
     if kept is not None:
         v.held[:size] = kept
-    bit_layers.pack(v.bits, v.codes)
+    bit_layers.pack(v.bits, 0, v.codes)
 
     def draw(layer: _Bits, other: _Bits, w: np.ndarray, part: slice, t: int, purpose: int) -> None:
         bit_layers.draw(

@@ -202,11 +202,10 @@ class HMC(Sampler):
             )  # fmt: skip
 
         if device == "cuda" and compiled:
-            from ._cuda.device import compiled as on_card
-            from ._cuda.hamiltonian import trajectories as run_there
+            from ._cuda.hamiltonian import trajectories as on_device
 
-            run_there(
-                on_card(model), x, beta, steps, scales, *self.lengths, self.adjusted, state,
+            on_device(
+                model.arrays, x, beta, steps, scales, *self.lengths, self.adjusted, state,
                 n_sweeps, (taken, errors, diverged, squares),
             )  # fmt: skip
         elif compiled:

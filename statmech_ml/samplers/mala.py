@@ -48,7 +48,7 @@ class MALA(Langevin):
         self, model: Any, state: State, beta: np.ndarray, n_sweeps: int, device: str = "cpu"
     ) -> tuple[State, Info]:
         """Run `n_sweeps` moves per chain; info holds the acceptance rate and T = 1."""
-        x, taken, _ = self._moved(model, state, beta, n_sweeps, adjusted=True)
+        x, taken, _ = self._moved(model, state, beta, n_sweeps, True, device)
         info = {"acceptance": taken / max(1, n_sweeps)}
         return advanced(state, x, n_sweeps), info | {"effective_temperature": np.ones(len(x))}
 

@@ -51,7 +51,7 @@ class ULA(Unadjusted):
         Info holds the correction of the log-weight and the effective temperature, (chain,). Raises
         InvalidInput when the step is so long that chains left the finite numbers.
         """
-        x, _, gain = self._moved(model, state, beta, n_sweeps, adjusted=False)
+        x, _, gain = self._moved(model, state, beta, n_sweeps, False, device)
         self._require_finite(model, x, gain)
         info = {"correction": gain, "effective_temperature": self._temperatures(len(x))}
         return advanced(state, x, n_sweeps), info

@@ -1,5 +1,7 @@
 """Training of energy-based models: torch shells, gradient methods, histories and checkpoints."""
 
+from typing import Any
+
 from .boltzmann import TrainableBoltzmann
 from .checkpoint import Checkpoint, load_checkpoint
 from .contrastive import CD, PersistentCD
@@ -30,6 +32,7 @@ __all__ = [
     "Monitor",
     "NeuralEnergy",
     "PersistentCD",
+    "RBMEstimator",
     "ScoreMatching",
     "Step",
     "TemperedPCD",
@@ -41,3 +44,11 @@ __all__ = [
     "pseudo_log_likelihood",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "RBMEstimator":  # a subclass of scikit-learn's, so it is imported on use
+        from .estimator import RBMEstimator
+
+        return RBMEstimator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

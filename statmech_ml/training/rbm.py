@@ -28,6 +28,7 @@ from ..models import RBM, BernoulliRBM, GaussianRBM, PottsRBM
 from ..partition import Tempering, Weights, exact_sum
 from ..samplers import BlockGibbs, Sampler
 from ..spaces import Discrete
+from . import _bit_phases
 from .shell import Gradients, Trainable
 
 # Beyond it torch replaces softplus(x) by x: e^-40 is below the rounding of doubles, e^-20 is not.
@@ -184,6 +185,8 @@ class TrainableRBM(Trainable):
 
     def _sums(self, x: Tensor, share: Tensor) -> tuple[Gradients, Tensor]:
         """Sum of share dF/dtheta over x (n, n_visible), and F of each (n,)."""
+        if _bit_phases.suits(self, x):
+            return _bit_phases.phase_sums(self, x, share)
         with torch.no_grad():
             features = self.features(x)
             field = self.hidden_field(features)
@@ -247,7 +250,7 @@ class TrainableRBM(Trainable):
         names = ["visible_bias", "hidden_bias", "weights"]
         arrays = {name: getattr(self, name).detach().numpy() for name in names}
         if self._kind is GaussianRBM:
-            arrays["sigma"] = np.exp(_array(self.log_sigma))
+            arrays["sigma"] = np.exp(array(self.log_sigma))
         return self._model.on(**arrays)
 
     def log_z_exact(self, most_states: int) -> float | None:

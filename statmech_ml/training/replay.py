@@ -140,7 +140,7 @@ class LangevinReplay(Method):
     def effective_temperature(self) -> float:
         """noise^2 / (2 step_size); of a sampler that is given, what it says of itself, else 1."""
         if self.sampler is not None:
-            return float(getattr(self.sampler, "effective_temperature", 1.0))
+            return float(np.mean(getattr(self.sampler, "effective_temperature", 1.0)))
         return 1.0 if self.noise is None else self.noise**2 / (2.0 * self.step_size)
 
     def check(self, shell: Trainable, data: np.ndarray) -> None:

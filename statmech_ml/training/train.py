@@ -304,7 +304,10 @@ class Run:
     def _one_step(self, batch: torch.Tensor, row: "_Means") -> str | None:
         """One step; what went wrong, in words, or None."""
         descent, step = self.descent, self.step
-        found = self.method.gradient(self.shell, batch, self.carried, self.seed, step)
+        try:
+            found = self.method.gradient(self.shell, batch, self.carried, self.seed, step)
+        except InvalidInput as error:  # chains that left the finite numbers, for example
+            return str(error)
         wrong = [name for name, value in found.info.items() if not math.isfinite(value)]
         if wrong:
             return f"{wrong[0]} is {found.info[wrong[0]]}"

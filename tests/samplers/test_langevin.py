@@ -8,7 +8,7 @@ from statistical import assert_distribution, assert_refuted
 from statmech_ml import _rng, lattices, sample
 from statmech_ml.errors import EffectiveTemperatureWarning, InvalidInput, MissingCapability
 from statmech_ml.exact import langevin
-from statmech_ml.models import DoubleWell, Gaussian, HarmonicTrap, Ising, LogDensity
+from statmech_ml.models import DoubleWell, Gaussian, Ising, LogDensity
 from statmech_ml.partition import Geometric, ais
 from statmech_ml.samplers import BAOAB, MALA, PSGLD, SGHMC, SGLD, ULA, PolynomialDecay
 
@@ -101,33 +101,18 @@ def test_discrete_models_are_refused(kind):
         kind().check(Ising(lattices.chain(4)))
 
 
-@pytest.mark.parametrize("kind", [SGLD, PSGLD, SGHMC, BAOAB])
-def test_weights_without_a_correction_are_refused(kind):
-    path = Geometric(Gaussian(), DoubleWell(), sampler=kind())
+def test_weights_without_a_correction_are_refused():
+    path = Geometric(Gaussian(), in_batches(DoubleWell()), sampler=SGLD())
     with pytest.raises(InvalidInput, match=r"nor does it report by how much.*Use MALA"):
         ais(path, n_levels=4, n_chains=4, rng=1)
-    assert not kind().reversible
+    assert not any(kind().reversible for kind in (SGLD, PSGLD, SGHMC, BAOAB))
 
 
-DIVERGING = {
-    ULA: (1.0,),
-    SGLD: (1.0,),
-    PSGLD: (1.0, None, None, 0.0, 1e-300),  # G is at most the inverse of the last
-    SGHMC: (1.0,),
-    BAOAB: (1.0,),
-}
-
-
-@pytest.mark.parametrize("kind", DIVERGING)
+@pytest.mark.parametrize("sampler", [SGLD(1.0), SGHMC(1.0), BAOAB(1.0)], ids=repr)
 @pytest.mark.parametrize(
-    "model",
-    [DoubleWell(), LogDensity(lambda x: -(x[:, 0] ** 4), 1), HarmonicTrap((1.0, 1e6))],
-    ids=repr,
+    "model", [DoubleWell(), LogDensity(lambda x: -(x[:, 0] ** 4), 1)], ids=repr
 )
-def test_steps_that_diverge_are_an_error(kind, model):
-    if kind is PSGLD:
-        pytest.skip("the longer the gradient the shorter its step")
-    sampler = kind(*DIVERGING[kind])
+def test_steps_that_diverge_are_an_error(sampler, model):
     state = sampler.init(model, 4, seed=1)
     with pytest.raises(InvalidInput, match=r"left the finite numbers.*smaller step_size, or MALA"):
         sampler.advance(model, state, np.ones(4), 800)
@@ -152,7 +137,7 @@ def test_a_noise_that_is_not_the_steps_is_told_before_the_run(sampler, temperatu
     assert sampler.effective_temperature == pytest.approx(temperature, rel=1e-12)
     told = rf"samples at the temperature {temperature:.4g} and not at 1.*Leave noise= out"
     with pytest.warns(EffectiveTemperatureWarning, match=told) as seen:
-        chain = sample(MODELS[0], sampler, beta=1.0, n_chains=2, n_draws=3, burn_in=0, rng=1)
+        chain = sample(MODELS[2], sampler, beta=1.0, n_chains=2, n_draws=3, burn_in=0, rng=1)
     assert [w.filename for w in seen] == [__file__]
     found = chain.info["effective_temperature"]
     assert found == pytest.approx(np.full((2, 3), temperature), rel=1e-12)

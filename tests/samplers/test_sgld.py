@@ -44,10 +44,10 @@ def test_with_full_gradients_it_is_ula():
 
 # --- minibatches ----------------------------------------------------------------------------------
 
-INPUTS = np.random.default_rng(20).normal(size=(20, 2)) + [0.5, 0.0]
+INPUTS = np.random.default_rng(20).normal([0.5, 0.0], 1.0, (20, 2))
 OUTPUTS = INPUTS @ [1.0, -0.5] + np.random.default_rng(21).normal(size=20) ** 3
 LINE = BayesianLinearRegression(INPUTS, OUTPUTS, noise=1.5, prior_scale=[1.0, 2.0])
-FEW, STEP = 4, 0.03
+FEW, STEP = 8, 0.03
 
 
 def exact_covariance(batch_size, step=STEP):
@@ -62,8 +62,8 @@ def regression(sampler, covariance):
     """run(seed, scale) -> z of mean and covariance of final states."""
 
     def run(seed, scale):
-        start = LINE.mean + 0.3 * np.random.default_rng(seed).normal(size=(12_000 * scale, 2))
-        x, _ = ends(sampler, LINE, BETA, len(start), 60, seed, start)
+        start = LINE.mean + 0.3 * np.random.default_rng(seed).normal(size=(3_000 * scale, 2))
+        x, _ = ends(sampler, LINE, BETA, len(start), 45, seed, start)
         return moments(x, LINE.mean, covariance)
 
     return run
@@ -145,17 +145,19 @@ def recursion(schedule, n_sweeps, mean=0.0, variance=1.0):
 
 
 def test_falling_steps_have_the_law_of_their_recursion(seed):
-    mean, variance = recursion(DECAY, 8)
     sampler = SGLD(schedule=DECAY)
-    assert_distribution(normal_law(sampler, variance, 8, mean=mean), seed)
-    other_mean, other = recursion(PolynomialDecay(1.0, 3.0, 0.7), 8)  # one sweep late
-    assert_refuted(normal_law(sampler, other, 8, mean=other_mean), seed)
+    for n in (2, 8):
+        mean, variance = recursion(DECAY, n)
+        assert_distribution(normal_law(sampler, variance, n, mean=mean), seed + n)
+    mean, variance = recursion(PolynomialDecay(1.0, 3.0, 0.7), 2)  # one sweep late
+    assert_refuted(normal_law(sampler, variance, 2, mean=mean), seed)
 
 
 def test_falling_steps_converge_where_fixed_ones_do_not():
-    assert recursion(DECAY, 100_000)[1] == pytest.approx(1 / K, rel=2e-4)
-    assert recursion(DECAY, 1_000)[1] == pytest.approx(1 / K, rel=6e-3)
-    assert VARIANCE > 1.5 / K
+    """What is left is eta_t / 2, the bias of the last step, to first order: it goes to zero."""
+    for n in (1_000, 30_000):
+        left = recursion(DECAY, n)[1] - 1 / K
+        assert left == pytest.approx(DECAY.step(n) / 2, rel=0.1)
 
 
 def test_the_step_is_reported(seed):

@@ -10,7 +10,7 @@ from statmech_ml.errors import InvalidInput, MissingCapability
 from statmech_ml.exact import plane
 from statmech_ml.models import Gaussian
 from statmech_ml.partition import Geometric, ais
-from statmech_ml.samplers import MALA, ULA, HeatBath
+from statmech_ml.samplers import BAOAB, HMC, MALA, PSGLD, SGHMC, ULA, HeatBath
 from statmech_ml.training import EnergyNet, NeuralEnergy
 
 POINTS = np.random.default_rng(0).normal(size=(4, 3, 2))
@@ -171,6 +171,23 @@ def test_mala_samples_the_network(seed, assert_unbiased, assert_rejected):
     assert_unbiased(energies(MALA(step_size=0.5), beta=0.7), seed)
     assert_rejected(energies(MALA(step_size=0.5), beta=0.7, sampled_at=1.0), seed)
     assert_rejected(energies(ULA(step_size=1.5), beta=0.7), seed)
+
+
+def test_hmc_samples_the_network(seed, assert_unbiased):
+    """Through its twin in batches; <exp(-dH)> = 1 and its mutants are tests of HMC itself."""
+    assert_unbiased(energies(HMC(step_size=0.4, n_steps=5, adapt=False), beta=0.7), seed)
+
+
+@pytest.mark.parametrize(
+    "sampler", [BAOAB(step_size=0.2), SGHMC(step_size=0.01), PSGLD(step_size=0.01)],
+    ids=lambda s: type(s).__name__,
+)  # fmt: skip
+def test_the_langevin_family_runs_on_it(sampler):
+    chain = sample(
+        small().freeze(), sampler, beta=0.7, n_chains=3, n_draws=4, burn_in=5, rng=1, progress=False
+    )
+    assert np.isfinite(chain.energy).all()
+    assert chain.energy[:, -1] == pytest.approx(small().freeze().energy(chain.final.x))
 
 
 def test_annealing_gives_log_z_of_the_network(seed, assert_unbiased, assert_rejected):

@@ -10,11 +10,26 @@ from scipy import stats
 from torch import nn
 
 from statmech_ml import _rng
-from statmech_ml.errors import EffectiveTemperatureWarning, InvalidInput, MissingCapability
+from statmech_ml.errors import (
+    EffectiveTemperatureWarning,
+    InvalidInput,
+    MissingCapability,
+    StoreError,
+    TrainingDiverged,
+    TrainingWarning,
+)
 from statmech_ml.exact import plane
 from statmech_ml.models import BernoulliRBM, Gaussian, GaussianMixture, GaussianRBM
-from statmech_ml.samplers import MALA, HeatBath
-from statmech_ml.training import EnergyNet, LangevinReplay, ScoreMatching, TrainableRBM
+from statmech_ml.samplers import BAOAB, MALA, HeatBath
+from statmech_ml.training import (
+    EnergyNet,
+    LangevinReplay,
+    Monitor,
+    ScoreMatching,
+    TrainableRBM,
+    load_checkpoint,
+    train,
+)
 
 PRECISION, CENTRE = np.array([1.7, 0.6]), np.array([0.4, -1.0])
 ETA = 0.4
@@ -154,7 +169,11 @@ def test_a_share_of_the_chains_starts_afresh(restart, seed):
     assert (after < DATA.max(axis=0) + 1e-3).all()
 
 
-@pytest.mark.parametrize("sampler", [None, MALA(step_size=0.2)], ids=["unadjusted", "MALA"])
+@pytest.mark.parametrize(
+    "sampler",
+    [None, MALA(step_size=0.2), BAOAB(step_size=0.3)],
+    ids=["unadjusted", "MALA", "BAOAB"],
+)
 def test_a_run_and_its_resumption_are_one(sampler):
     method, shell = LangevinReplay(n_chains=40, batch=10, n_steps=3, sampler=sampler), well()
     whole = steps(method, shell, 5)
@@ -248,6 +267,79 @@ def test_short_runs_learn_another_density():
     exact = MIXTURE.draws(6, np.arange(2000, dtype=np.uint32))
     assert histogram_distance(buffer) < 5 * histogram_distance(exact)
     assert divergence(model) > 1.0
+
+
+# --- in `train` -----------------------------------------------------------------------------------
+
+
+def run(method, epochs=4, net=None, **settings):
+    net = EnergyNet.dense(2, (16,), rng=2) if net is None else net
+    data = MIXTURE.draws(1, np.arange(300, dtype=np.uint32))
+    history = train(
+        net, data, method, epochs=epochs, rng=5, progress=False,
+        optimizer=lambda p: torch.optim.Adam(p, lr=0.01), **settings,
+    )  # fmt: skip
+    return net, history
+
+
+def test_short_runs_are_warned_of():
+    watch = Monitor(log_likelihood=None)
+    with pytest.warns(TrainingWarning, match="out of equilibrium"):
+        run(LangevinReplay(200, n_steps=5, restart=1.0), epochs=2, monitor=watch)
+    _, history = run(
+        LangevinReplay(200, n_steps=200, step_size=0.1, restart=0.0), epochs=2, monitor=watch
+    )
+    assert (history["out_of_equilibrium"] == 0.0).all()
+    assert (history["effective_temperature"] == 1.0).all()
+    assert {"energy_data", "energy_model", "mixing_time", "gradient_norm"} <= set(history.series)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [LangevinReplay(200, n_steps=5), ScoreMatching("sliced"), ScoreMatching("denoising", 0.2)],
+    ids=["replay", "sliced", "denoising"],
+)
+def test_training_stopped_and_resumed_is_one_run(method, tmp_path):
+    whole, _ = run(method, monitor=None)
+    where = {"monitor": None, "checkpoint": tmp_path / "run.safetensors", "resume": True}
+    run(method, epochs=2, **where)
+    resumed, history = run(method, net=EnergyNet.dense(2, (16,), rng=9), **where)
+    assert len(history) == 4
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: EnergyNet.dense(2, (17,), rng=2),
+        lambda: EnergyNet.dense(2, (16,), "tanh", rng=2),
+        lambda: EnergyNet.dense(2, (16,), rng=2, confinement=2.0),
+        lambda: EnergyNet.dense(2, (16, 16), rng=2),
+    ],
+    ids=["width", "activation", "confinement", "depth"],
+)
+def test_checkpoints_of_other_networks_are_refused(other, tmp_path):
+    path = tmp_path / "run.safetensors"
+    run(LangevinReplay(200, n_steps=2), epochs=1, monitor=None, checkpoint=path)
+    assert len(load_checkpoint(path, EnergyNet.dense(2, (16,), rng=7)).history) == 1
+    with pytest.raises(StoreError, match="another shell"):
+        load_checkpoint(path, other())
+    with pytest.raises(StoreError, match="another shell"):
+        run(LangevinReplay(200, n_steps=2), net=other(), monitor=None, checkpoint=path, resume=True)
+    with pytest.raises(StoreError, match="EnergyNet"):
+        load_checkpoint(path)
+
+
+def test_divergence_of_the_chains_keeps_the_last_good_parameters():
+    """In the first epoch: the parameters of the start."""
+    net = EnergyNet.dense(2, (16,), rng=2, confinement=1.0)
+    before = net.freeze().energy(DATA)
+    # Each move multiplies by 1 - eta = -5, and 38 digits are passed in the second of three steps.
+    method = LangevinReplay(100, n_steps=30, step_size=6.0, restart=0.0)
+    with pytest.raises(TrainingDiverged, match="left the finite numbers"):
+        run(method, net=net, monitor=None)
+    assert (net.freeze().energy(DATA) == before).all()
 
 
 # --- temperature, refusals ------------------------------------------------------------------------

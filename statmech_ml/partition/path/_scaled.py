@@ -82,8 +82,7 @@ class Scaled:
 
     def _field(self, v: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
         """g(v), (*batch, n_hidden)."""
-        weights = self.rbm.weights.reshape(-1, self.rbm.n_hidden)
-        return np.asarray(self.rbm.features(v, dtype) @ weights.astype(dtype, copy=False))
+        return np.asarray(self.rbm.features(v, dtype) @ self.rbm._cast(dtype)[1])
 
     def _hidden_field(self, v: np.ndarray, lam: Any, dtype: Any) -> np.ndarray:
         bias = self.rbm.hidden_bias.astype(dtype, copy=False)

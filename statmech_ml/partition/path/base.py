@@ -126,6 +126,11 @@ def check_sampler(sampler: Any) -> None:
             "chain for itself: a chain that lags behind the target would pull the others. Use "
             "MALA() or another sampler whose chains are independent."
         )
+    if getattr(sampler, "clamped", None) is not None:
+        raise InvalidInput(
+            f"{sampler!r} never changes the clamped units, so its chains see a part of the states "
+            "only. Give the path the machine of the free units: rbm.condition(sites, values)."
+        )
 
 
 def inverse_temperature(beta: Any) -> float:

@@ -78,7 +78,8 @@ class Weights(Path):
         if self.beta == 0.0 and not self._is_discrete:
             raise InvalidInput("beta=0 leaves normal units without a width. Use beta > 0.")
         self.model: Any = Scaled(rbm, self.beta)
-        if self._two_valued:
+        self._two_valued = isinstance(rbm, RBM) and self._is_discrete  # what the fast pass is for
+        if isinstance(rbm, RBM) and self._two_valued:
             self._dtype = np.dtype(np.float32 if precision == "single" else np.float64)
             self._weights = (self.beta * rbm.weights).astype(self._dtype)
             self._transposed = np.ascontiguousarray(self._weights.T)
@@ -90,11 +91,6 @@ class Weights(Path):
     def _is_discrete(self) -> bool:
         rbm = self.target[0]
         return isinstance(rbm.space, Discrete) and isinstance(rbm.hidden_space, Discrete)
-
-    @property
-    def _two_valued(self) -> bool:
-        """Whether both layers are bits or spins, which the fast pass is for."""
-        return isinstance(self.target[0], RBM) and self._is_discrete
 
     @property
     def log_z_reference(self) -> float:

@@ -12,11 +12,13 @@ Cost a half sweep: 4 n m (chains + 16) / 16 additions and loads from the first-l
 word of Philox with one exponential a unit. Below some 16 chains a matrix product is cheaper.
 """
 
+import math
+
 import numpy as np
 
 from ..._jit import jit, kernel
 from ..._rng import fill_words
-from .layers import decide
+from .layers import decide, squash
 
 BLOCK = 64
 """Units drawn together: a group of the random stream, four cache lines of sums."""
@@ -34,9 +36,23 @@ def padded(n: int) -> int:
 
 
 @kernel
-def pack(bits, codes):
-    """codes[c, g] = the bits 4 g .. 4 g + 3 of a chain as one number, the first one lowest."""
-    _pack(bits, codes)
+def pack(x, low, codes):
+    """codes[c, g] = which of the units 4 g .. 4 g + 3 of a row are above `low`, the first in the
+    lowest bit; codes uint8 (row, padded(n) / 4)."""
+    codes[:] = 0
+    for c in range(x.shape[0]):
+        whole = x.shape[1] // _ROWS
+        _pack_row(x[c, : whole * _ROWS], low, codes[c, :whole])
+        for i in range(whole * _ROWS, x.shape[1]):
+            codes[c, whole] |= np.uint8(x[c, i] > low) << np.uint8(i - whole * _ROWS)
+
+
+@kernel
+def pack_transposed(x, low, codes):
+    """`pack` of the transpose of x; codes uint8 (n, padded(rows) / 4)."""
+    codes[:] = 0
+    for c in range(x.shape[0]):
+        _pack_column(x[c], low, np.uint8(c % _ROWS), codes[:, c // _ROWS])
 
 
 @kernel
@@ -48,28 +64,81 @@ def draw(given, weights, step, bias, scale, seed, chains, sweep, purpose, held, 
     that keep their value and at the padding, where bits are 0; bits int8 (chain, padded(m)); codes
     uint8 (chain, padded(m) / 4).
     """
-    n_chains, n = given.shape[0], weights.shape[0]
-    sums = _aligned(n_chains * BLOCK)
-    tables = _aligned(_TABLES * _SUMS * BLOCK)
-    tile = _aligned(_TABLES * _ROWS * BLOCK)
+    n_chains = given.shape[0]
+    sums, tables, tile = _scratch(n_chains)
     words = np.empty(_CHAINS * BLOCK, np.uint32)
     for left in range(0, weights.shape[1], BLOCK):
-        sums[:] = np.float32(0.0)
-        for top in range(0, n, _TABLES * _ROWS):
-            _cut(weights, step, top, left, tile)
-            _tabulate(tile, tables)
-            _look_up(given, np.uint64(top // _ROWS), tables, sums)
+        _sum_up(given, weights, step, left, tile, tables, sums)
         for first in range(0, n_chains, _CHAINS):
             last = min(first + _CHAINS, n_chains)
             for k in range(last - first):
-                c = first + k
-                fill_words(words[k * BLOCK : (k + 1) * BLOCK], seed, chains[c], sweep, purpose, 0, left)
+                c, own = first + k, words[k * BLOCK : (k + 1) * BLOCK]
+                fill_words(own, seed, chains[c], sweep, purpose, 0, left)
                 _scale(sums[c * BLOCK : (c + 1) * BLOCK], scale[c], bias[left : left + BLOCK])
             decide(sums[first * BLOCK : last * BLOCK], words)
             for k in range(last - first):
                 drawn, kept = words[k * BLOCK : (k + 1) * BLOCK], held[left : left + BLOCK]
                 _write(drawn, kept, bits[first + k, left : left + BLOCK])
-    _pack(bits, codes)
+    for c in range(n_chains):
+        _pack_row(bits[c], 0, codes[c])
+
+
+@kernel
+def product(given, weights, step, base, out):
+    """out[c, i] = base[i] + step sum_k given_ck W_ki; base float32 (padded(m),)."""
+    sums, tables, tile = _scratch(given.shape[0])
+    for left in range(0, weights.shape[1], BLOCK):
+        width = min(BLOCK, weights.shape[1] - left)
+        _sum_up(given, weights, step, left, tile, tables, sums)
+        for c in range(given.shape[0]):
+            row = sums[c * BLOCK : (c + 1) * BLOCK]
+            _scale(row, np.float32(1.0), base[left : left + BLOCK])
+            out[c, left : left + width] = row[:width]
+
+
+@kernel
+def means(given, weights, step, bias, scale, out, log_sums):
+    """With l = scale (bias + step sum_k given_k W_k): out = sigmoid(l), float32 (row, m), and
+    log_sums, float64 (row,), the sum over i of log(1 + exp(l_i)).
+
+    bias float32 (padded(m),), -infinity at the padding. A product of 64 factors 1 + exp(-|l|) fits
+    a float, so there is one logarithm for each block.
+    """
+    sums, tables, tile = _scratch(given.shape[0])
+    log_sums[:] = 0.0
+    factors, above = np.empty(_CHAINS * BLOCK, np.float32), np.empty(_CHAINS * BLOCK, np.float32)
+    for left in range(0, weights.shape[1], BLOCK):
+        width = min(BLOCK, weights.shape[1] - left)
+        _sum_up(given, weights, step, left, tile, tables, sums)
+        for first in range(0, given.shape[0], _CHAINS):
+            last = min(first + _CHAINS, given.shape[0])
+            for c in range(first, last):
+                _scale(sums[c * BLOCK : (c + 1) * BLOCK], scale, bias[left : left + BLOCK])
+            squash(sums[first * BLOCK : last * BLOCK], factors, above)
+            for k in range(last - first):
+                own = slice(k * BLOCK, (k + 1) * BLOCK)
+                log_sums[first + k] += _log_sum(factors[own], above[own])
+                row = sums[(first + k) * BLOCK : (first + k + 1) * BLOCK]
+                out[first + k, left : left + width] = row[:width]
+
+
+@jit
+def _sum_up(given, weights, step, left, tile, tables, sums):
+    """sums[c, i] = step sum_k given_ck W_k,left+i, of one block of units and all rows."""
+    sums[:] = np.float32(0.0)
+    for top in range(0, weights.shape[0], _TABLES * _ROWS):
+        _cut(weights, step, top, left, tile)
+        _tabulate(tile, tables)
+        _look_up(given, np.uint64(top // _ROWS), tables, sums)
+
+
+@jit
+def _scratch(n_rows):
+    return (
+        _aligned(n_rows * BLOCK),
+        _aligned(_TABLES * _SUMS * BLOCK),
+        _aligned(_TABLES * _ROWS * BLOCK),
+    )
 
 
 @jit
@@ -134,9 +203,24 @@ def _write(drawn, kept, bits):
 
 
 @jit
-def _pack(bits, codes):
-    for c in range(bits.shape[0]):
-        for g in range(codes.shape[1]):
-            low = bits[c, 4 * g] | (bits[c, 4 * g + 1] << 1)
-            high = bits[c, 4 * g + 2] | (bits[c, 4 * g + 3] << 1)
-            codes[c, g] = low | (high << 2)
+def _log_sum(factors, above):
+    """log of the product of the factors, plus the sum of what was taken out of them."""
+    product, total = np.float32(1.0), np.float32(0.0)
+    for i in range(0, BLOCK, 4):
+        product *= (factors[i] * factors[i + 1]) * (factors[i + 2] * factors[i + 3])
+        total += (above[i] + above[i + 1]) + (above[i + 2] + above[i + 3])
+    return np.float64(total) + math.log(np.float64(product))
+
+
+@jit
+def _pack_row(x, low, codes):
+    for g in range(codes.shape[0]):
+        first = np.uint8(x[4 * g] > low) | np.uint8(np.uint8(x[4 * g + 1] > low) << 1)
+        second = np.uint8(x[4 * g + 2] > low) | np.uint8(np.uint8(x[4 * g + 3] > low) << 1)
+        codes[g] = np.uint8(first | np.uint8(second << 2))
+
+
+@jit
+def _pack_column(x, low, place, codes):
+    for i in range(x.shape[0]):
+        codes[i] |= np.uint8(x[i] > low) << place

@@ -68,6 +68,20 @@ def decide(logits, words):
         words[i] = np.uint32(rarer ^ flip) & np.uint32(1)
 
 
+@jit
+def squash(logits, factors, above):
+    """logits become sigmoid(logits); log(1 + exp(logits)) = log(factors) + above. Flat, float32."""
+    for i in range(logits.shape[0]):
+        size = np.float32(abs(logits[i]))
+        size = np.float32(_CERTAIN) if size > np.float32(_CERTAIN) else size
+        odds = _exponential(-size)
+        factor = np.float32(1.0) + odds
+        positive = logits[i] > np.float32(0.0)
+        factors[i] = factor
+        above[i] = logits[i] if positive else np.float32(0.0)
+        logits[i] = (np.float32(1.0) if positive else odds) / factor
+
+
 @kernel
 def draw_single(logits, seed, chains, sweep, purpose, words, out):
     """out[c, i] = 1 with probability sigmoid(logits[c, i]), float32, else 0.

@@ -103,9 +103,3 @@ def launch(kernel: Any, n: int, *args: Any) -> None:
             "not make arrays (np.empty, a[i:j].copy()) nor call numpy functions on them; numbers, "
             "loops, math.exp and its like work. Use device='cpu', or write it so."
         ) from error
-
-
-def compiled(model: Any) -> Any:
-    """`model.arrays` on the card; raises what `prepare` raises."""
-    prepare()
-    return on_device(model.arrays)

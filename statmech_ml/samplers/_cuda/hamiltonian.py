@@ -15,7 +15,7 @@ from numba import cuda
 
 from .._hamiltonian import leapfrog, momenta, trajectories_of_chain
 from ..base import State
-from .device import device_function, launch, on_device
+from .device import device_function, launch, on_device, prepare
 
 _trajectories_of_chain = device_function(
     trajectories_of_chain, leapfrog=device_function(leapfrog), momenta=device_function(momenta)
@@ -54,17 +54,23 @@ def trajectories(
     Parameters
     ----------
     arrays : NamedTuple
-        The compiled model on the card, from `device.compiled`.
+        The compiled model.
     scales : array (1 or chain, dim)
         1 / sqrt(mass).
     watched : arrays (chain,)
         Taken and diverged, int64, and energy errors and z.z, float64: as the CPU kernel has them.
+
+    Raises
+    ------
+    InvalidInput
+        Where CUDA cannot run, and for a model that does not compile for it.
     """
+    prepare()
     columns = on_device(np.ascontiguousarray(x.T))
     room = cuda.device_array((4, *columns.shape), np.float64)
     watched_there = on_device(watched)
     launch(
-        walk, len(x), arrays, columns, room, *on_device((beta, steps, scales.T)), fewest, most,
+        walk, len(x), on_device(arrays), columns, room, *on_device((beta, steps, scales.T)), fewest, most,
         adjusted, on_device(state.chains), np.uint64(state.seed), state.sweep, n_sweeps,
         *watched_there,
     )  # fmt: skip

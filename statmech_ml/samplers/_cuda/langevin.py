@@ -11,7 +11,7 @@ from numba import cuda
 from .._langevin import moves_of_chain
 from .._walk import fill_normals, walk_of_chain
 from ..base import State
-from .device import device_function, launch, on_device
+from .device import device_function, launch, on_device, prepare
 
 _moves_of_chain = device_function(moves_of_chain)
 _walk_of_chain = device_function(walk_of_chain, fill_normals=device_function(fill_normals))
@@ -54,12 +54,13 @@ def moves(
 ) -> None:
     """`_langevin.moves` on the card: x (chain, dim), taken and gains (chain,) in place.
 
-    arrays: the compiled model on the card, from `device.compiled`.
+    Raises InvalidInput where CUDA cannot run, and for a model that does not compile for it.
     """
+    prepare()
     columns, room = _columns(x), cuda.device_array((3, x.shape[1], len(x)), np.float64)
     taken_there, gains_there = on_device((taken, gains))
     launch(
-        move, len(x), arrays, columns, room, *on_device((beta, steps, temperatures)), adjusted,
+        move, len(x), on_device(arrays), columns, room, *on_device((beta, steps, temperatures)), adjusted,
         on_device(state.chains), np.uint64(state.seed), state.sweep, n_sweeps, taken_there,
         gains_there,
     )  # fmt: skip
@@ -79,13 +80,14 @@ def walks(
 ) -> None:
     """`_walk.walks` on the card: x, carried (chain, dim) and watched (chain,) in place.
 
-    system: the compiled model and the move, a `_walk.Walk` on the card.
+    Raises InvalidInput where CUDA cannot run, and for a model that does not compile for it.
     """
+    prepare()
     columns, beside = _columns(x), _columns(carried)
     room = cuda.device_array((2, x.shape[1], len(x)), np.float64)
     watched_there = on_device(watched)
     launch(
-        walk, len(x), system, columns, beside, room, on_device(beta), on_device(state.chains),
+        walk, len(x), on_device(system), columns, beside, room, on_device(beta), on_device(state.chains),
         np.uint64(state.seed), state.sweep, n_sweeps, watched_there,
     )  # fmt: skip
     x[:] = columns.copy_to_host().T

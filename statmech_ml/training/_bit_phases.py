@@ -1,0 +1,68 @@
+"""Phases of an RBM of two-valued units from compiled sums instead of matrix products.
+
+    sum_r share_r dF/dtheta,    F(v) = -a.v - sum_j L(f_j),    f = b + v.W
+
+Configurations are bits, so v.W and v^T <h> are sums of rows, looked up in tables
+(`samplers._cpu.bit_layers`), and means and free energies come out of the same pass. On one thread a
+step of PCD takes two thirds of the time of matrix products; these overtake it on many threads.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..samplers._cpu import bit_layers
+from ..spaces import Discrete
+from .shell import Gradients
+
+if TYPE_CHECKING:
+    from .rbm import TrainableRBM
+
+_ENOUGH = 64  # rows, below which a matrix product is as fast
+_THREADS = 2  # of a matrix product that are as fast as one here
+
+
+def suits(shell: "TrainableRBM", x: Tensor) -> bool:
+    """Whether `phase_sums` takes this shell and batch, and is the faster way."""
+    return (
+        shell.visible in ("bits", "spins")
+        and shell.hidden in ("bits", "spins")
+        and x.dtype == shell.dtype == torch.float32
+        and x.device.type == "cpu"
+        and len(x) >= _ENOUGH
+        and torch.get_num_threads() <= _THREADS
+    )
+
+
+def phase_sums(shell: "TrainableRBM", x: Tensor, share: Tensor) -> tuple[Gradients, Tensor]:
+    """Sum of share dF/dtheta over configurations x (n, n_visible), and F of each (n,)."""
+    space = shell.space
+    assert isinstance(space, Discrete)
+    low, step = space.values[0], np.float32(space.step)
+    a, b, w = (p.detach().numpy() for p in (shell.visible_bias, shell.hidden_bias, shell.weights))
+    v, r = np.ascontiguousarray(x.numpy()), -share.numpy()[:, None]
+    n, n_hidden = len(v), len(b)
+    codes = np.empty((n, bit_layers.padded(v.shape[1]) // 4), np.uint8)
+    bit_layers.pack(v, low, codes)
+    bias = np.full(bit_layers.padded(n_hidden), -np.inf, np.float32)
+    bias[:n_hidden] = b + low * w.sum(axis=0) if low else b
+    h, log_sums = np.empty((n, n_hidden), np.float32), np.empty(n)
+    scale = np.float32(2.0 if shell.hidden == "spins" else 1.0)
+    bit_layers.means(codes, w, step, bias, scale, h, log_sums)
+    energy = -(v @ a) - log_sums
+    if shell.hidden == "spins":  # <h> = 2 sigmoid(2 f) - 1, log 2 cosh f = log(1 + exp(2 f)) - f
+        h = 2.0 * h - np.float32(1.0)
+        energy += v @ w.sum(axis=1) + b.sum()
+    h *= r
+    total = h.sum(axis=0)
+    codes = np.empty((v.shape[1], bit_layers.padded(n) // 4), np.uint8)
+    bit_layers.pack_transposed(v, low, codes)
+    base = np.zeros(bit_layers.padded(n_hidden), np.float32)
+    base[:n_hidden] = low * total
+    products = np.empty(w.shape, np.float32)
+    bit_layers.product(codes, h, step, base, products)
+    found = {"visible_bias": (r * v).sum(axis=0), "hidden_bias": total, "weights": products}
+    gradients = {name: torch.from_numpy(value) for name, value in found.items()}
+    return gradients, torch.from_numpy(energy.astype(np.float32))
