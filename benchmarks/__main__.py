@@ -6,7 +6,7 @@ import numba
 from rich.console import Console
 from rich.table import Table
 
-from . import ais, exact, ising, mbar
+from . import ais, exact, ising, mbar, rbm
 from .readme import RESULTS, write_table
 from .timing import Result, machine
 
@@ -24,6 +24,9 @@ def main() -> None:
         ising.swendsen_wang,
         exact.coupled_spins,
         ais.annealing,
+        rbm.block_gibbs,
+        rbm.epochs,
+        rbm.scaling,
         mbar.solving,
     ):
         for r in benchmark():

@@ -31,6 +31,7 @@ from statmech_ml.samplers import (
     SGLD,
     ULA,
     BlockGibbs,
+    EnsembleSampler,
     HeatBath,
     Metropolis,
     PolynomialDecay,
@@ -127,6 +128,10 @@ def main() -> None:
         if model.space.dtype is np.int8:
             parts.append(model.energy(state.x))
         found[name] = digest(*parts)
+    # One ensemble at one beta: its walkers are no chains of their own.
+    walkers, well = EnsembleSampler(), DoubleWell(tilt=0.2, dim=2)
+    state, _ = walkers.advance(well, walkers.init(well, 6, seed=7), np.full(6, 0.9), 9)
+    found["ensemble"] = digest(state.x)
     print(json.dumps(found))
 
 

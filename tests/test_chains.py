@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from statmech_ml import Chain, lattices, sample
+from statmech_ml.chains import equilibration
 from statmech_ml.errors import (
     EquilibrationWarning,
     InvalidInput,
@@ -751,3 +752,14 @@ def test_progress_is_shown_on_demand_and_silent_in_a_pipe(capsys):
     assert np.array_equal(
         sample(RING, beta=1.0, n_draws=5, rng=1, progress=True).states, quiet.states
     )
+
+
+def test_clamped_chains_are_not_compared():
+    """Chains with different clamped values have different laws; that is no lack of equilibrium."""
+    rbm = BernoulliRBM([0.0, 0.0, 0.0], [0.5, 0.0], [[8.0, -1.0], [0.5, 0.2], [-0.3, 0.8]])
+    start = np.array([[0, 0, 0], [1, 0, 0]])
+    sampler = BlockGibbs(clamped=np.array([True, False, False]))
+    chain = sample(rbm, sampler, beta=1.0, n_chains=2, n_draws=400, start=start, rng=1)
+    assert (chain.states[..., 0] == [[0], [1]]).all()
+    with pytest.warns(EquilibrationWarning, match="disagree"):
+        equilibration.warn_unless_equilibrated(dataclasses.replace(chain, sampler=BlockGibbs()))

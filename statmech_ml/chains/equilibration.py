@@ -37,7 +37,8 @@ def warn_unless_equilibrated(chain: Any) -> None:
         energies = chain.energy[group == k]
         if not np.ptp(energies):
             continue  # a ground state does not fluctuate, and all chains share it
-        r_hat = split_r_hat(energies) if len(energies) > 1 else 1.0
+        comparable = len(energies) > 1 and chain.sampler.ergodic
+        r_hat = split_r_hat(energies) if comparable else 1.0
         if r_hat > MAX_R_HAT:
             complaints.append(
                 f"at beta={beta:.6g} the chains disagree on the energy (R-hat {r_hat:.3g})"

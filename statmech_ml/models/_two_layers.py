@@ -6,7 +6,7 @@ Only the visible units are the event; the hidden ones are summed out, unit by un
 
     F_beta(v) = beta own(v) - sum_j log sum_h exp(-beta (own(h) - f_j(v) h)),
 
-which is *not* beta F_1(v). Matrix products run in the precision that the caller names: doubles for
+which is *not* beta F_1(v) (of normal hidden units it is, up to a constant). Matrix products run in the precision that the caller names: doubles for
 energies, and what `BlockGibbs` asks for.
 """
 
@@ -182,8 +182,9 @@ class TwoLayers(Model, ABC):
     def on(self, **arrays: np.ndarray) -> Self:
         """This model with other arrays (attribute=), of any float dtype, which are neither copied
         nor checked: for training, whose parameters change at every step."""
-        derived = {n for n in vars(self) if isinstance(getattr(type(self), n, None), cached_property)}
-        twin = object.__new__(type(self))
+        kind = type(self)
+        derived = {n for n in vars(self) if isinstance(getattr(kind, n, None), cached_property)}
+        twin = object.__new__(kind)
         kept = {name: value for name, value in vars(self).items() if name not in derived}
         vars(twin).update(kept, _casts={}, **arrays)
         return twin

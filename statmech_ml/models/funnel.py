@@ -63,6 +63,8 @@ class Funnel(Model):
     1.837877066
     """
 
+    arrays: FunnelArrays
+
     def __init__(self, dim: int = 10, stddev: float = 3.0) -> None:
         space = Reals(dim)
         if dim < 2:

@@ -73,6 +73,8 @@ class BayesianLinearRegression(Regression):
     array([1.5])
     """
 
+    arrays: LinearRegressionArrays
+
     def __init__(self, X: Any, y: Any, noise: float = 1.0, prior_scale: Any = 1.0) -> None:
         self._set(X, y, prior_scale)
         self.noise = number(noise, "noise", positive=True)

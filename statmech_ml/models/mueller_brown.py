@@ -72,6 +72,8 @@ class MuellerBrown(Model):
     array([-146.7  , -108.167])
     """
 
+    arrays: MuellerBrownArrays
+
     def __init__(self, scale: float = 1.0) -> None:
         heights = number(scale, "scale", positive=True) * np.array(_HEIGHTS)
         forms = np.stack([_XX, _XY, _YY], axis=1)

@@ -91,12 +91,13 @@ class Posterior(Model):
         for name, function in given.items():
             if not callable(function) and not (name.startswith("grad") and function is None):
                 raise InvalidInput(f"{name}={function!r} is no function.")
-        self.space, self.lattice = Reals(dim), None
+        space = Reals(dim)
+        self.space, self.lattice = space, None
         self.data = data_rows(data, "data")
         self.n_data = len(self.data)
         self.log_prior, self.log_likelihood = log_prior, log_likelihood
         self.grad_log_prior, self.grad_log_likelihood = grad_log_prior, grad_log_likelihood
-        self._try()
+        self._try(space.random(0, np.arange(3, dtype=np.uint32)))
 
     def energy(self, x: Any) -> np.ndarray:
         """E(theta), float64 (*batch, dim) -> (*batch,); +inf where the density vanishes."""
@@ -195,11 +196,10 @@ class Posterior(Model):
             )
         return found.astype(np.float64)
 
-    def _try(self) -> None:
-        """Call every function at random points, and compare gradients with differences."""
-        theta = self.space.random(0, np.arange(3, dtype=np.uint32))
+    def _try(self, theta: np.ndarray) -> None:
+        """Call every function at these points, and compare gradients with differences."""
         few = np.arange(min(2, self.n_data))
-        alike, own = self.data[None, few], self.data[np.stack([few] * 3)]
+        alike, own = self.data[None, few], self.data[np.stack([few] * len(theta))]
         pairs = (
             ("grad_log_prior", self._prior, self._prior_slope),
             (

@@ -92,6 +92,8 @@ class RingOfWells(Model):
     array([ 0., 11.])
     """
 
+    arrays: RingOfWellsArrays
+
     def __init__(
         self,
         n_wells: int = 8,
@@ -106,9 +108,13 @@ class RingOfWells(Model):
                 f"n_wells={n_wells!r} must be a whole number of at least 2. For one well use "
                 "Quartic or Gaussian."
             )
-        lengths = (("radius", radius), ("height", height), ("barrier", barrier))
-        positive = [number(value, name, positive=True) for name, value in lengths]
-        arrays = RingOfWellsArrays(int(n_wells), *positive, number(tilt, "tilt"))
+        arrays = RingOfWellsArrays(
+            int(n_wells),
+            number(radius, "radius", positive=True),
+            number(height, "height", positive=True),
+            number(barrier, "barrier", positive=True),
+            number(tilt, "tilt"),
+        )
         super().__init__(Reals(2), arrays)
 
     def __repr__(self) -> str:

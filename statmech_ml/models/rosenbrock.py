@@ -78,6 +78,8 @@ class Rosenbrock(Model):
     1.837877066
     """
 
+    arrays: RosenbrockArrays
+
     def __init__(
         self, a: float = 0.05, b: float = 5.0, mu: float = 1.0, blocks: int = 1, length: int = 1
     ) -> None:

@@ -30,6 +30,7 @@ def draw(result: Any, exact: Mapping[str, Any], per_site: bool) -> Any:
             f"{', '.join(name for name, _ in _PANELS)}."
         )
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(9.6, 5.6), layout="constrained")
     panels = figure.subplots(2, 3, sharex=True).ravel()
@@ -62,6 +63,9 @@ def draw(result: Any, exact: Mapping[str, Any], per_site: bool) -> Any:
     for k, axes in enumerate(panels):
         if t[0] > 0.0 and t[-1] > 8.0 * t[0]:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         axes.tick_params(labelsize=8.5)

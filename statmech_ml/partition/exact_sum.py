@@ -23,8 +23,9 @@ def exact_sum(model: Any, beta: float | None = None) -> LogZ:
     ----------
     model : EnergyModel or Path
         RBMs of every kind, Boltzmann machines, Hopfield networks: the table of `exact.rbm` (32
-        bits or spins in the smaller layer, 44 beside a layer of normal units). Ising models: up to 44 spins (2^38 states take about ten seconds). Other models: up to 2^26
-        states. Of a path, the target.
+        bits or spins in the smaller layer, 44 beside a layer of normal units). Ising models: up to
+        44 spins (2^38 states take about ten seconds). Other models: up to 2^26 states. Of a path,
+        the target.
     beta : float, default 1.0
         Inverse temperature, finite and >= 0 (> 0 for normal units). A path knows its own.
 

@@ -59,6 +59,11 @@ class Sampler(ABC):
     """Whether the chains move along one another, so that only all of them are one Markov chain."""
 
     @property
+    def ergodic(self) -> bool:
+        """Whether chains at one beta share one law in the end, wherever they start."""
+        return True
+
+    @property
     def reversible(self) -> bool:
         """Whether sweeps run backwards are sweeps of the same sampler (detailed balance)."""
         return False

@@ -59,6 +59,11 @@ class BlockGibbs(Sampler):
             object.__setattr__(self, "clamped", _mask(self.clamped))
 
     @property
+    def ergodic(self) -> bool:
+        """Not with clamped units: each chain then has the law that its start decides."""
+        return self.clamped is None
+
+    @property
     def reversible(self) -> bool:
         """Yes: v -> h -> v' has the probability of v' -> h -> v where h is summed out."""
         return True

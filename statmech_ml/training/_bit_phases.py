@@ -63,6 +63,6 @@ def phase_sums(shell: "TrainableRBM", x: Tensor, share: Tensor) -> tuple[Gradien
     base[:n_hidden] = low * total
     products = np.empty(w.shape, np.float32)
     bit_layers.product(codes, h, step, base, products)
-    found = {"visible_bias": (r * v).sum(axis=0), "hidden_bias": total, "weights": products}
+    found = {"visible_bias": r[:, 0] @ v, "hidden_bias": total, "weights": products}
     gradients = {name: torch.from_numpy(value) for name, value in found.items()}
     return gradients, torch.from_numpy(energy.astype(np.float32))

@@ -186,12 +186,13 @@ class LangevinReplay(Method):
         places = _uniform(seed, chosen[afresh], step, carried["low"], carried["high"])
         start[afresh] = places
         x, info = self._moved(shell, start, chosen, seed, step)
-        self._check_finite(x)
+        self._check_finite(np.isfinite(x).all(axis=1))
         buffer = carried["buffer"].copy()
         buffer[chosen] = x
         model = torch.from_numpy(x).to(batch)
         positive, energy_data = shell.phase_with_energy(batch, self._weights(shell, batch, 1.0))
         negative, energy_model = shell.phase_with_energy(model, self._weights(shell, model, -1.0))
+        self._check_finite(np.isfinite(energy_model.cpu().numpy()))
         if self.regularisation:
             with torch.no_grad():
                 energy_data = shell.free_energy(batch).mean()
@@ -257,15 +258,13 @@ class LangevinReplay(Method):
             x = x - self.step_size * gradient_by_x(shell, x) + noise * torch.from_numpy(w).to(x)
         return x.cpu().numpy(), {}
 
-    def _check_finite(self, x: np.ndarray) -> None:
-        lost = ~np.isfinite(x).all(axis=1)
-        if lost.any():
+    def _check_finite(self, well: np.ndarray) -> None:
+        if not well.all():
             raise InvalidInput(
-                f"{int(lost.sum())} of {len(x)} chains left the finite numbers within "
-                f"{self.n_steps} moves. Unadjusted moves diverge where step_size="
-                f"{self.step_size:g} exceeds 2 over the curvature, and everywhere if the energy "
-                "falls without bound. Use a smaller step_size, sampler=MALA(), or an EnergyNet "
-                "with a confinement."
+                f"Chains, or their energies, left the finite numbers within {self.n_steps} moves. "
+                f"Unadjusted moves diverge where step_size={self.step_size:g} exceeds 2 over the "
+                "curvature, and everywhere if the energy falls without bound. Use a smaller "
+                "step_size, sampler=MALA(), or an EnergyNet with a confinement."
             )
 
 

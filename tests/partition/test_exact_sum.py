@@ -4,12 +4,21 @@ import math
 
 import numpy as np
 import pytest
+from machines import MACHINES
 from scipy.special import logsumexp
 
 from statmech_ml import lattices
 from statmech_ml.errors import InvalidInput
 from statmech_ml.exact import enumeration, kaufman
-from statmech_ml.models import BernoulliRBM, DoubleWell, Gaussian, GaussianRBM, Ising
+from statmech_ml.models import (
+    BernoulliRBM,
+    BoltzmannMachine,
+    DoubleWell,
+    Gaussian,
+    GaussianRBM,
+    Hopfield,
+    Ising,
+)
 from statmech_ml.partition import Geometric, Tempering, Weights, exact_sum
 from statmech_ml.samplers import BlockGibbs
 
@@ -55,6 +64,43 @@ def test_normal_units():
         assert result.value == pytest.approx(widths + logsumexp(beta * exponent), rel=1e-13)
         assert result.diagnostics["n_states"] == 4
     assert exact_sum(Weights(rbm, beta=0.6)).value == exact_sum(rbm, 0.6).value
+
+
+STATES = {
+    "bits over bits": 8,
+    "spins over spins": 8,
+    "spins over bits": 8,
+    "bits over spins": 8,
+    "bits over normal": 16,
+    "spins over normal": 16,
+    "levels over bits": 8,
+    "levels over spins": 8,
+    "levels over normal": 27,
+    "normal over bits": 8,
+    "normal over spins": 8,
+}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_machines_of_every_kind(name):
+    """By states where these can be listed; `exact.rbm` itself is tested against all pairs."""
+    result = exact_sum(MACHINES[name], beta=0.7)
+    assert result.diagnostics["n_states"] == STATES[name]
+    if not name.startswith("normal"):
+        expected = enumeration.log_z(MACHINES[name], 0.7)
+        assert result.value == pytest.approx(expected, abs=1e-12)
+
+
+def test_boltzmann_machines_and_hopfield_networks():
+    J = np.ones((3, 3)) - np.eye(3)
+    boltzmann = BoltzmannMachine([0.1, 0.2, 0.3], J, [0.5], [[1.0], [2.0], [-1.0]], "spins")
+    hopfield = Hopfield([[1, -1, 1, 1], [1, 1, 1, -1]])
+    for model, n_states in ((boltzmann, 16), (hopfield, 16)):
+        result = exact_sum(model, 0.7)
+        assert result.value == pytest.approx(enumeration.log_z(model, 0.7), abs=1e-12)
+        assert result.diagnostics["n_states"] == n_states
+    with pytest.raises(InvalidInput, match="44"):
+        exact_sum(Hopfield(np.ones((2, 45))))
 
 
 def test_more_spins_than_can_be_listed():

@@ -56,7 +56,7 @@ from statmech_ml.samplers import (
     swendsen_wang,
     wolff,
 )
-from statmech_ml.samplers._cpu import cluster, layers, local, torus
+from statmech_ml.samplers._cpu import bit_layers, cluster, layers, local, torus
 from statmech_ml.spaces import Levels
 from statmech_ml.systems import Model
 
@@ -500,6 +500,16 @@ WRONG = {
         (layers, "draw_levels"),
         ("total += math.exp(np.float64(logits[c, i, k]) - highest)", "total += 1.0"),
         ("BlockGibbs", "levels over spins"),
+    ),
+    "layers of bits upside down": (
+        (bit_layers, "draw"),
+        ("odds) < odds", "odds) > odds"),
+        ("BlockGibbs", "rbm"),
+    ),
+    "layers of bits at beta = 1": (
+        (bit_layers, "draw"),
+        ("scale[c], bias", "np.float32(1.0), bias"),
+        ("BlockGibbs", "rbm"),
     ),
     "clusters of levels that all take one value": (
         (cluster, "swendsen_wang"),

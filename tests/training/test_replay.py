@@ -213,7 +213,7 @@ def test_gaussian_rbms_train_by_it():
 MIXTURE = GaussianMixture([0.65, 0.35], [[-1.0, -0.4], [0.9, 0.6]], [[0.5, 0.4], [0.4, 0.6]])
 
 
-def trained(method, n_steps=300, seed=3):
+def trained(method, n_steps=200, seed=3):
     """A small network after Adam steps with a falling rate."""
     data = MIXTURE.draws(1, np.arange(4000, dtype=np.uint32))
     net = EnergyNet.dense(2, (32, 32), rng=seed)
@@ -262,7 +262,7 @@ def test_training_learns_the_density():
 def test_short_runs_learn_another_density():
     """The sampler is part of the model: ten moves from noise give good samples of the data, and
     exp(-F) / Z, which those moves never reach, is far from it (Nijkamp et al. 2019)."""
-    method = LangevinReplay(2000, batch=400, n_steps=10, step_size=0.01, restart=1.0)
+    method = LangevinReplay(2000, batch=200, n_steps=10, step_size=0.01, restart=1.0)
     model, buffer = trained(method)
     exact = MIXTURE.draws(6, np.arange(2000, dtype=np.uint32))
     assert histogram_distance(buffer) < 5 * histogram_distance(exact)
@@ -335,7 +335,7 @@ def test_divergence_of_the_chains_keeps_the_last_good_parameters():
     """In the first epoch: the parameters of the start."""
     net = EnergyNet.dense(2, (16,), rng=2, confinement=1.0)
     before = net.freeze().energy(DATA)
-    # Each move multiplies by 1 - eta = -5, and 38 digits are passed in the second of three steps.
+    # Each move multiplies by 1 - eta = -5, and 5^60 exceeds what single precision holds.
     method = LangevinReplay(100, n_steps=30, step_size=6.0, restart=0.0)
     with pytest.raises(TrainingDiverged, match="left the finite numbers"):
         run(method, net=net, monitor=None)
@@ -359,7 +359,7 @@ def test_a_temperature_that_is_not_one_is_warned_of_and_reported():
 
 def test_divergence_is_an_error():
     net = EnergyNet.dense(2, (8,), rng=0, confinement=1.0)
-    with pytest.raises(InvalidInput, match=r"left the finite numbers.*step_size=300"):
+    with pytest.raises(InvalidInput, match=r"left the finite numbers(.|\n)*step_size=300"):
         steps(LangevinReplay(50, step_size=300.0), net, 1)
 
 

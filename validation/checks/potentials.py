@@ -91,8 +91,8 @@ def _means(
             return model.reduced_energy(x, 0.8)
 
         chain = sample(
-            other, MALA(step_size=0.1), beta=0.8 / hotter, n_chains=3000 * scale, n_draws=1,
-            burn_in=100, thin=150, start="ordered", rng=derive_seed(seed, repr(model)),
+            other, MALA(step_size=0.1), beta=0.8 / hotter, n_chains=1500 * scale, n_draws=1,
+            burn_in=80, thin=120, start="ordered", rng=derive_seed(seed, repr(model)),
             progress=False,
         )  # fmt: skip
         functions = {"<x>": lambda x: x[:, 0], "<y>": lambda x: x[:, 1], "<E>": model.energy}
@@ -148,20 +148,15 @@ def _unbalanced() -> Any:
 def _ensemble(
     seed: int, scale: int, *, unbalanced: bool = False, beta: float = 1.0
 ) -> list[Measurement]:
-    """Small ensembles from exact draws, 20 sweeps later, in 16 cells of equal probability."""
-    model, sampler = (
-        Rosenbrock(0.5, 1.0, 0.7),
-        EnsembleSampler(_unbalanced() if unbalanced else None),
-    )
+    """Small ensembles from exact draws of five normals, 15 sweeps later: 2E is chi-square."""
+    model, sampler = Gaussian(dim=5), EnsembleSampler(_unbalanced() if unbalanced else None)
     x = []
     for k in range(60 * scale):
-        start = model.draws(seed, np.arange(8 * k, 8 * k + 8, dtype=np.uint32))
-        state = sampler.init(model, 8, derive_seed(seed, f"{k}"), start)
-        x.append(sampler.advance(model, state, np.full(8, beta), 20)[0].x)
-    found = np.concatenate(x)
-    normals = np.stack([found[:, 0] - 0.7, 2**0.5 * (found[:, 1] - found[:, 0] ** 2)], axis=1)
-    cells = (4 * stats.norm.cdf(normals)).astype(int) @ [4, 1]
-    return [frequencies(f"walkers, {model!r}", cells, np.full(16, 1 / 16))]
+        start = model.draws(seed, np.arange(10 * k, 10 * k + 10, dtype=np.uint32))
+        state = sampler.init(model, 10, derive_seed(seed, f"{k}"), start)
+        x.append(sampler.advance(model, state, np.full(10, beta), 15)[0].x)
+    cells = (12 * stats.chi2.cdf(2.0 * model.energy(np.concatenate(x)), 5)).astype(int)
+    return [frequencies(f"energies of walkers, {model!r}", cells, np.full(12, 1 / 12))]
 
 
 def _errors(seed: int, scale: int, *, independent: bool = False) -> list[Measurement]:
