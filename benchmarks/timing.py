@@ -61,7 +61,16 @@ def machine() -> dict[str, Any]:
     if cpuinfo.exists():
         names = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
         model = names[0].partition(":")[2].strip() if names else model
-    packages = ("statmech-ml", "numpy", "numba", "torch", "mcising", "pymbar", "rbms", "scikit-learn")
+    packages = (
+        "statmech-ml",
+        "numpy",
+        "numba",
+        "torch",
+        "mcising",
+        "pymbar",
+        "rbms",
+        "scikit-learn",
+    )
     versions = {}
     for package in packages:
         try:

@@ -127,12 +127,8 @@ def main() -> None:
 
     model = data()
     dim, longest = len(model.mean), 2.0 / np.linalg.eigvalsh(model.precision)[-1]
-    print(
-        f"{N_DATA} data, {dim} coefficients, {N_CHAINS} chains; stable steps end at {longest:.3g}"
-    )
-    print(
-        f"{'batch':>6} {'step':>9} {'temperature':>16} {'exact':>8} {'z':>6} {'reported rise':>14}"
-    )
+    print(f"{N_DATA} data, {dim} coefficients, {N_CHAINS} chains, steps below {longest:.3g}")
+    print(" batch      step      temperature    exact      z  reported rise")
     points: dict[int | None, list] = {batch: [] for batch in BATCHES}
     curves = {}
     for batch in BATCHES:

@@ -5,8 +5,8 @@
 mixture: a dense network learns a mixture of three Gaussians in the plane by score matching, by
 denoising score matching, by maximum likelihood with a replay buffer, and by short runs from noise.
 The mixture is known, and log Z of a network of two coordinates is a quadrature, so KL(data ||
-model) = <log p_data> + <F> + log Z is an exact number for each. The last row is a warning:
-short runs give the best-looking samples and the worst density, for ten moves from noise are what
+model) = <log p_data> + <F> + log Z is an exact number for each. The last row is a warning: short
+runs give samples like the data and a density that is far from it, for ten moves from noise are what
 was trained, and exp(-F) is another law (E. Nijkamp et al. 2019, arXiv:1904.09770).
 
 digits: a convolutional network learns the digits smoothed by a Gaussian of width 0.2 (grey levels

@@ -110,7 +110,7 @@ def draw(path: Path, panels: list[tuple[str, np.ndarray, float]], laws: dict[flo
         )  # fmt: skip
         bottom.set(xlabel="$x_1$", ylim=(0.0, 0.13))
         if frozen:
-            told = "gradient descent: every chain\nat the bottom of its well"
+            told = "gradient\ndescent"
             bottom.annotate(told, (0.97, 0.86), xycoords="axes fraction", fontsize=9, ha="right")
     axes[0, 0].set_ylabel("$x_2$")
     axes[1, 0].set_ylabel("density")

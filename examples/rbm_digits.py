@@ -41,7 +41,7 @@ def independent(data: np.ndarray) -> np.ndarray:
 
 def learn(data: np.ndarray, test: np.ndarray, full: bool) -> tuple[BernoulliRBM, History]:
     """PCD-5, whose rate falls by a factor of 20 on the way."""
-    n_hidden, epochs = (64, 600) if full else (16, 150)
+    n_hidden, epochs = (64, 600) if full else (16, 120)
     weights = np.random.default_rng(1).normal(0.0, 0.01, (SIDE * SIDE, n_hidden))
     shell = BernoulliRBM(independent(data), np.zeros(n_hidden), weights).thaw()
     history = train(
@@ -80,7 +80,7 @@ def draw(
     """The history and three rows of digits."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(1.0, 1.4))
     axes = left.subplots()
     for name, label, colour in (
@@ -92,7 +92,7 @@ def draw(
     axes.axhline(floor, color="0.5", ls=":", label="independent pixels (test)")
     axes.set_xlabel("epoch")
     axes.set_ylabel("log-likelihood [nats a digit]")
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="center right")
     n = 10
     known = test.astype(float)
     known[:, SIDE * SIDE // 2 :] = 0.5

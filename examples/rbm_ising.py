@@ -138,15 +138,16 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     low, high = left.get_ylim()
     left.set_ylim(low, high + 0.15 * (high - low))
     left.set_ylabel("deviation from exact [%]")
-    left.legend(frameon=False, loc="lower left")
+    left.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
     distances = np.arange(1, L // 2 + 1)
+    shades = dict(zip((2.0, 2.269, 3.0), ("#000000", "#009E73", "#CC79A7"), strict=True))
     for row in rows:
-        right.plot(distances, row["exact"]["G"], color="0.6", lw=1, zorder=0)
+        right.plot(distances, row["exact"]["G"], color="0.7", lw=1, zorder=0)
         if row["machine"] == "trained":
             found = row["found"]["G"]
             right.errorbar(
                 distances, [g.value for g in found], [g.stderr for g in found], fmt="o", ms=4,
-                capsize=2, label=f"T = {row['T']:g}",
+                capsize=2, color=shades[row["T"]], label=f"T = {row['T']:g}",
             )  # fmt: skip
     right.set_xticks(distances)
     right.set_xlabel("distance r along an axis")

@@ -55,6 +55,7 @@ PUBLIC_NAMES = {
         "mbar_from_energies", "multiple_histogram", "wang_landau", "mean_field", "tap", "bethe",
         "compare", "thermodynamics",
     ],
+    "statmech_ml.training": ["EnergyNet", "NeuralEnergy", "ScoreMatching", "LangevinReplay"],
     "statmech_ml.statistics": ["Estimate"],
     "statmech_ml.errors": [
         "StatmechError", "InvalidInput", "MissingCapability", "ShortChain", "StoreError",

@@ -6,8 +6,9 @@ Only the visible units are the event; the hidden ones are summed out, unit by un
 
     F_beta(v) = beta own(v) - sum_j log sum_h exp(-beta (own(h) - f_j(v) h)),
 
-which is *not* beta F_1(v) (of normal hidden units it is, up to a constant). Matrix products run in the precision that the caller names: doubles for
-energies, and what `BlockGibbs` asks for.
+which is *not* beta F_1(v) (but up to a constant it is where hidden units are normal). Matrix
+products run in the precision that the caller names: doubles for energies, and what `BlockGibbs`
+asks for.
 """
 
 from abc import ABC, abstractmethod

@@ -71,7 +71,7 @@ def trajectories_of_chain(
     reduced_gradient(model, state, beta, force)
     for t in range(sweep, sweep + n_sweeps):
         start = momenta(z, seed, chain, t)
-        w0, w1, w2, w3 = block(seed, chain, t, MOMENTUM, 1, 0)
+        w0, w1, _, _ = block(seed, chain, t, MOMENTUM, 1, 0)
         n_steps = fewest + int(unit(w0, w1) * (most - fewest + 1))
         for i in range(dim):
             proposed[i] = state[i]
@@ -90,7 +90,7 @@ def trajectories_of_chain(
             diverged += 1
         takes = not adjusted
         if adjusted:
-            w0, w1, w2, w3 = block(seed, chain, t, ACCEPT, 0, 0)
+            w0, w1, _, _ = block(seed, chain, t, ACCEPT, 0, 0)
             takes = math.log(1.0 - unit(w0, w1)) < -error
         if takes:
             for i in range(dim):

@@ -123,8 +123,9 @@ class Langevin(Sampler):
             from ._cuda.langevin import moves as on_device
 
             on_device(
-                model.arrays, x, beta, steps, temperatures, adjusted, state, n_sweeps, taken, gain
-            )
+                moves_of_chain, model.arrays, x, beta, steps, temperatures, adjusted, state,
+                n_sweeps, taken, gain,
+            )  # fmt: skip
         elif hasattr(model, "arrays"):
             over_chains(n, x.size * n_sweeps, run)
         else:  # a user's function need not be safe on threads

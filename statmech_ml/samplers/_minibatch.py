@@ -96,7 +96,12 @@ class Stochastic(Walker):
         raise NotImplementedError
 
     def _walked(
-        self, model: Any, state: State, carried: np.ndarray, beta: np.ndarray, n_sweeps: int,
+        self,
+        model: Any,
+        state: State,
+        carried: np.ndarray,
+        beta: np.ndarray,
+        n_sweeps: int,
         device: str,
     ) -> tuple[np.ndarray, np.ndarray, Info]:
         """`Walker._walked`, and with batches two entries of info, means over the moves (chain,).
@@ -170,7 +175,12 @@ class Scheduled(Stochastic):
         return super()._told_steps() if self.schedule is None else repr(self.schedule)
 
     def _walked(
-        self, model: Any, state: State, carried: np.ndarray, beta: np.ndarray, n_sweeps: int,
+        self,
+        model: Any,
+        state: State,
+        carried: np.ndarray,
+        beta: np.ndarray,
+        n_sweeps: int,
         device: str,
     ) -> tuple[np.ndarray, np.ndarray, Info]:
         """As without a schedule; with one info has "step_size" too, that of the last move."""

@@ -129,7 +129,12 @@ class Walker(Unadjusted):
         return (after._replace(carried={self.carries: carried}) if self.carries else after), info
 
     def _walked(
-        self, model: Any, state: State, carried: np.ndarray, beta: np.ndarray, n_sweeps: int,
+        self,
+        model: Any,
+        state: State,
+        carried: np.ndarray,
+        beta: np.ndarray,
+        n_sweeps: int,
         device: str,
     ) -> tuple[np.ndarray, np.ndarray, Info]:
         """x after `n_sweeps` moves, sums of what is watched (chain,), info; `carried` in place."""
@@ -147,7 +152,9 @@ class Walker(Unadjusted):
             if device == "cuda":
                 from ._cuda.langevin import walks as on_device
 
-                on_device(system, x, carried, beta, state, n_sweeps, watched)
+                on_device(
+                    walk_of_chain, fill_normals, system, x, carried, beta, state, n_sweeps, watched
+                )
             else:
                 over_chains(n, x.size * n_sweeps, run)
             return x, watched, {}

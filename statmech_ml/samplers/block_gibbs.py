@@ -43,7 +43,8 @@ class BlockGibbs(Sampler):
         Where true, a visible unit keeps the value of its chain's start for ever: the chain samples
         p(free units | clamped units), which is inpainting. Such sweeps leave exp(-reduced_energy)
         invariant too, and each of its conditional laws, but never move between these; start= must
-        be an array. Kept as a tuple. `rbm.condition` gives the same law as a smaller model.
+        be an array (one for all chains of a `ReplicaExchange`, which swaps them). Kept as a tuple.
+        `rbm.condition` gives the same law as a smaller model.
     """
 
     precision: Literal["single", "double"] = "single"
@@ -69,7 +70,7 @@ class BlockGibbs(Sampler):
         return True
 
     def check(self, model: EnergyModel) -> None:
-        """Raise MissingCapability unless the model is Conditional, InvalidInput for a wrong mask."""
+        """MissingCapability unless the model is Conditional, InvalidInput for a wrong mask."""
         require(model, "Conditional", "BlockGibbs", "Use HeatBath or Metropolis.")
         if self.clamped is not None and len(self.clamped) != model.space.size:
             raise InvalidInput(

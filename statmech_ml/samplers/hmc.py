@@ -143,9 +143,7 @@ class HMC(Sampler):
     def check(self, model: EnergyModel) -> None:
         """Raise MissingCapability unless Differentiable, InvalidInput for masses of another
         dimension."""
-        require(
-            model, "Differentiable", "HMC", "Use HeatBath or Metropolis for discrete states."
-        )
+        require(model, "Differentiable", "HMC", "Use HeatBath or Metropolis for discrete states.")
         size = int(model.space.size)
         if self.mass is not None and np.shape(self.mass)[-1] != size:
             raise InvalidInput(
@@ -175,7 +173,7 @@ class HMC(Sampler):
         masses = masses[None] if masses.ndim == 1 else masses
         if len(masses) not in (1, n):
             raise InvalidInput(
-                f"mass has {len(masses)} rows for {n} chains. Give one row (dim,), or one per chain."
+                f"mass has {len(masses)} rows for {n} chains. Give one, (dim,), or one per chain."
             )
         steps = np.ascontiguousarray(np.broadcast_to(steps, n))
         return self._trajectories(model, state, beta, n_sweeps, device, steps, masses)

@@ -108,6 +108,10 @@ class ReplicaExchange(Sampler):
         """Raise what the inner sampler raises."""
         self.sampler.check(model)
 
+    def init(self, model: EnergyModel, n_chains: int, seed: int, start: Any = "random") -> State:
+        """The inner sampler's state before the first sweep."""
+        return self.sampler.init(model, n_chains, seed, start)
+
     def advance(
         self, model: Any, state: State, beta: np.ndarray, n_sweeps: int, device: str = "cpu"
     ) -> tuple[State, Info]:

@@ -12,9 +12,7 @@ def check_at_least(name: str, value: Any, least: int, what: str) -> None:
     """Raise InvalidInput unless `value`, a number of `what`, is a whole number >= least."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < least:
-        raise InvalidInput(
-            f"{name}={value!r} must be a whole number of {what}, at least {least}."
-        )
+        raise InvalidInput(f"{name}={value!r} must be a whole number of {what}, at least {least}.")
 
 
 def configurations(shell: Trainable, given: Any, name: str) -> np.ndarray:

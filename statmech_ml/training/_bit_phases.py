@@ -7,26 +7,22 @@ Configurations are bits, so v.W and v^T <h> are sums of rows, looked up in table
 step of PCD takes two thirds of the time of matrix products; these overtake it on many threads.
 """
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..samplers._cpu import bit_layers
-from ..spaces import Discrete
 from .shell import Gradients
-
-if TYPE_CHECKING:
-    from .rbm import TrainableRBM
 
 _ENOUGH = 64  # rows, below which a matrix product is as fast
 _THREADS = 2  # of a matrix product that are as fast as one here
 
 
-def suits(shell: "TrainableRBM", x: Tensor) -> bool:
-    """Whether `phase_sums` takes this shell and batch, and is the faster way."""
-    return (
+def suits(shell: Any, x: Tensor) -> bool:
+    """Whether `phase_sums` takes this `TrainableRBM` and batch, and is the faster way."""
+    return bool(
         shell.visible in ("bits", "spins")
         and shell.hidden in ("bits", "spins")
         and x.dtype == shell.dtype == torch.float32
@@ -36,10 +32,9 @@ def suits(shell: "TrainableRBM", x: Tensor) -> bool:
     )
 
 
-def phase_sums(shell: "TrainableRBM", x: Tensor, share: Tensor) -> tuple[Gradients, Tensor]:
+def phase_sums(shell: Any, x: Tensor, share: Tensor) -> tuple[Gradients, Tensor]:
     """Sum of share dF/dtheta over configurations x (n, n_visible), and F of each (n,)."""
     space = shell.space
-    assert isinstance(space, Discrete)
     low, step = space.values[0], np.float32(space.step)
     a, b, w = (p.detach().numpy() for p in (shell.visible_bias, shell.hidden_bias, shell.weights))
     v, r = np.ascontiguousarray(x.numpy()), -share.numpy()[:, None]

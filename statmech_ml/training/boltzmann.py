@@ -77,9 +77,10 @@ class TrainableBoltzmann(Trainable):
     def like(cls, about: dict[str, Any]) -> "TrainableBoltzmann":
         """A shell of zeros with the structure that another one's `about` describes."""
         n, m = about["n_visible"], about["n_hidden"]
-        layers = {"hidden_bias": np.zeros(m), "weights": np.zeros((n, m))} if m else {}
-        kinds = {"visible": about["visible"], "hidden": about["hidden"]}
-        model = BoltzmannMachine(np.zeros(n), np.zeros((n, n)), **layers, **kinds)
+        layers = (np.zeros(m), np.zeros((n, m))) if m else (None, None)
+        model = BoltzmannMachine(
+            np.zeros(n), np.zeros((n, n)), *layers, visible=about["visible"], hidden=about["hidden"]
+        )
         return cls(model, {"float32": torch.float32, "float64": torch.float64}[about["dtype"]])
 
     @property
@@ -150,12 +151,15 @@ class TrainableBoltzmann(Trainable):
 
     def freeze(self) -> BoltzmannMachine:
         """The array model with these parameters."""
-        matrix = array(self.coupling_matrix())
-        layers = {}
+        layers: tuple[Any, Any] = (None, None)
         if self.n_hidden:
-            layers = {"hidden_bias": array(self.hidden_bias), "weights": array(self.weights)}
+            layers = array(self.hidden_bias), array(self.weights)
         return BoltzmannMachine(
-            array(self.visible_bias), matrix, visible=self.visible, hidden=self.hidden, **layers
+            array(self.visible_bias),
+            array(self.coupling_matrix()),
+            *layers,
+            visible=self.visible,
+            hidden=self.hidden,
         )
 
     def sampler(self) -> Sampler:

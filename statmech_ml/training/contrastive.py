@@ -45,8 +45,8 @@ class CD(Method):
         self, shell: Trainable, batch: Tensor, carried: Carried, seed: int, step: int
     ) -> Step:
         """Data phase minus the phase k sweeps later."""
-        v = batch.cpu().numpy().astype(shell.space.dtype)
-        v = swept(shell, v, self.k, seed, step)
+        start = batch.cpu().numpy().astype(shell.space.dtype)
+        v = swept(shell, start, self.k, seed, step)
         gradients, info = contrast(shell, batch, shell.tensor(v))
         return Step(gradients, {}, info)
 
@@ -122,4 +122,3 @@ def contrast(
     mean of F over both."""
     gradients, energy_data, energy_model = shell.contrast(data, model, weights)
     return gradients, {"energy_data": float(energy_data), "energy_model": float(energy_model)}
-

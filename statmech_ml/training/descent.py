@@ -4,10 +4,12 @@
     g <- g min(1, clip / |g|)              |g| over all parameters together
     theta <- optimiser(theta, g)
     ema <- ema rate + theta (1 - rate)
+
+in this order.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -84,9 +86,11 @@ class Descent:
         norm = float(torch.linalg.vector_norm(torch.stack(norms)))
         if not math.isfinite(norm):
             return Moved(norm, False)
-        clipped = self.clip is not None and norm > self.clip
+        clipped, scale = False, 1.0
+        if self.clip is not None and norm > self.clip:
+            clipped, scale = True, self.clip / norm
         for name, p in self.parameters.items():
-            p.grad = gradients[name] * (self.clip / norm) if clipped else gradients[name]
+            p.grad = gradients[name] * scale if clipped else gradients[name]
         self.optimizer.step()
         for p in self.parameters.values():
             p.grad = None
@@ -119,7 +123,7 @@ class Descent:
 
 
 def _optimizer(
-    parameters: dict[str, Tensor], made: OptimizerMaker | None, learning_rate: float | None
+    parameters: Mapping[str, Tensor], made: OptimizerMaker | None, learning_rate: float | None
 ) -> torch.optim.Optimizer:
     if made is None:
         rate = _number("learning_rate", 0.01 if learning_rate is None else learning_rate, 0, 1e9)
@@ -127,7 +131,8 @@ def _optimizer(
     if learning_rate is not None:
         raise InvalidInput(
             f"learning_rate={learning_rate!r} belongs to the plain gradient descent that is used "
-            "without optimizer=. Give the rate to the optimiser: optimizer=lambda p: Adam(p, lr=1e-3)."
+            "without optimizer=. Give the rate to the optimiser: optimizer=lambda p: Adam(p, "
+            "lr=1e-3)."
         )
     found = made(list(parameters.values())) if callable(made) else None
     if not isinstance(found, torch.optim.Optimizer):

@@ -13,8 +13,8 @@ equilibrium means either of
 
 The drift finds chains that lag behind parameters which move too fast, and CD-k chains that remember
 the data. Modes that no chain ever visits are seen by neither: compare log-likelihoods for these.
-Such runs train a model of the dynamics and not of the data: A. Decelle, C. Furtlehner and B. Seoane,
-NeurIPS (2021), arXiv:2105.13889.
+Such runs train a model of the dynamics and not of the data: A. Decelle, C. Furtlehner and B.
+Seoane, NeurIPS (2021), arXiv:2105.13889.
 """
 
 import math

@@ -88,7 +88,9 @@ class History:
         if not len(measured):
             return float("nan"), float("nan")
         errors = self.series.get(f"{name}_error", np.zeros(len(values)))
-        return float(values[measured[-1]]), float(np.nan_to_num(errors[measured[-1]], posinf=np.inf))
+        return float(values[measured[-1]]), float(
+            np.nan_to_num(errors[measured[-1]], posinf=np.inf)
+        )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All series by name, "epoch" among them; copies."""

@@ -237,5 +237,3 @@ def _mean(values: Tensor, part: float) -> tuple[float, float]:
         return float(numbers.mean()), 0.0
     error = float(numbers.std()) * math.sqrt((1.0 - part) / len(numbers))
     return float(numbers.mean()), error
-
-

@@ -27,7 +27,7 @@ from ..exact import rbm as exact_rbm
 from ..models import RBM, BernoulliRBM, GaussianRBM, PottsRBM
 from ..partition import Tempering, Weights, exact_sum
 from ..samplers import BlockGibbs, Sampler
-from ..spaces import Discrete
+from ..spaces import Discrete, Levels
 from . import _bit_phases
 from .shell import Gradients, Trainable
 
@@ -133,6 +133,16 @@ class TrainableRBM(Trainable):
         }
 
     @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.weights.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the parameters."""
+        return self.weights.dtype
+
+    @property
     def n_hidden(self) -> int:
         """Number of hidden units."""
         return len(self.hidden_bias)
@@ -144,7 +154,7 @@ class TrainableRBM(Trainable):
 
     def features(self, v: Tensor) -> Tensor:
         """What the weights multiply, (*batch, n_features): v, its one-hot code, or v / s^2."""
-        if self.visible == "levels":
+        if isinstance(self.space, Levels):
             return one_hot(v.long(), self.space.n_values).flatten(-2).to(self.dtype)
         if self.visible == "normal":
             return v * torch.exp(-2.0 * self.log_sigma)

@@ -1,7 +1,7 @@
 """Block Gibbs on CUDA: simulated with numpy in the place of torch, as PTX, and on a card.
 
-Markers as in test_heat_bath.py. The pass that draws units reads the words of the CPU; simulated, its
-matrix products are the CPU's as well, so units agree but for words within rounding of a probability.
+Markers as in test_heat_bath.py. The pass that draws units reads the words of the CPU. Simulated,
+matrix products are the CPU's as well: units agree but for words within rounding of a probability.
 """
 
 import subprocess

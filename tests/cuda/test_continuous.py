@@ -110,9 +110,7 @@ def test_sample_adapts_and_exchanges_on_either_device(seed):
     model = MODELS["well"]
     for sampler in (HMC(0.2, 3), ReplicaExchange(MALA(0.2))):
         chain, twin = (
-            sample(
-                model, sampler, beta=[0.4, 1.0], n_draws=4, burn_in=48, rng=seed, device=device
-            )
+            sample(model, sampler, beta=[0.4, 1.0], n_draws=4, burn_in=48, rng=seed, device=device)
             for device in ("cuda", "cpu")
         )
         assert chain.states == pytest.approx(twin.states, rel=1e-7, abs=1e-7)
@@ -149,9 +147,7 @@ def density(x):
 @every_sampler
 def test_functions_of_numpy_arrays_are_refused(sampler):
     with pytest.raises(InvalidInput, match=r"(?s)compiled models and on networks.*device='cpu'"):
-        sampler.advance(
-            LogDensity(density, 1), start(LogDensity(density, 1), 1), BETAS, 2, "cuda"
-        )
+        sampler.advance(LogDensity(density, 1), start(LogDensity(density, 1), 1), BETAS, 2, "cuda")
 
 
 def test_models_that_go_to_a_card_are_asked_to():

@@ -169,7 +169,7 @@ def test_draws_have_the_exact_law(model, beta, seed):
 
 
 def test_draws_of_another_width_are_refuted(seed):
-    assert_refuted(drawn(Funnel(3, stddev=1.4), 0.7, other=Funnel(3, stddev=1.5)), seed)
+    assert_refuted(drawn(Funnel(3, stddev=1.4), 0.7, other=Funnel(3, stddev=1.8)), seed)
     assert_refuted(drawn(Rosenbrock(0.6, 1.4), 1.0, other=Rosenbrock(0.6, 0.9)), seed)
 
 

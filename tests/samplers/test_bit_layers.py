@@ -26,14 +26,16 @@ def case(n_rows, n, m, low=0, step=1):
     return x, weights, bias, codes
 
 
-def drawn(kernel, codes, weights, step, bias, scale, held, bits):
+def drawn(codes, weights, step, bias, scale, held, bits):
     """Bits after one call, with the words of seed 9, sweep 4."""
     bits = np.pad(bits.astype(np.int8), ((0, 0), (0, padded(weights.shape[1]) - bits.shape[1])))
     out = np.zeros((len(bits), bits.shape[1] // 4), np.uint8)
     chains = np.arange(len(bits), dtype=np.uint32)
     held = np.pad(held.astype(np.uint8), (0, bits.shape[1] - len(held)), constant_values=1)
     seed, step = np.uint64(9), np.float32(step)
-    kernel(codes, weights, step, bias, scale, seed, chains, 4, _rng.HIDDEN, held, bits, out)
+    bit_layers.draw(
+        codes, weights, step, bias, scale, seed, chains, 4, _rng.HIDDEN, held, bits, out
+    )
     return bits, out
 
 
@@ -46,15 +48,14 @@ def expected(logits):
     return u < expit(logits), near
 
 
-@pytest.mark.parametrize("n_rows, n, m", SIZES)
+@pytest.mark.parametrize(("n_rows", "n", "m"), SIZES)
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("step", [1, 2])
 def test_draws_by_the_words_of_the_stream(n_rows, n, m, order, step):
     x, weights, bias, codes = case(n_rows, n, m)
     weights = np.asarray(weights, order=order)
     scale = np.linspace(0.3, 2.0, n_rows).astype(np.float32)
-    free = np.zeros(m)
-    bits, out = drawn(bit_layers.draw, codes, weights, step, bias, scale, free, np.zeros((n_rows, m)))
+    bits, out = drawn(codes, weights, step, bias, scale, np.zeros(m), np.zeros((n_rows, m)))
     logits = scale[:, None].astype(float) * (bias[:m] + step * (x.astype(float) @ weights))
     wanted, near = expected(logits)
     assert ((bits[:, :m] == wanted) | near).all()
@@ -70,8 +71,8 @@ def test_held_units_stay():
     held = np.arange(129) % 3 == 0
     before = np.random.default_rng(5).integers(0, 2, (33, 129))
     one = np.ones(33, np.float32)
-    bits, _ = drawn(bit_layers.draw, codes, weights, 1, bias, one, held, before)
-    free, _ = drawn(bit_layers.draw, codes, weights, 1, bias, one, 0 * held, before)
+    bits, _ = drawn(codes, weights, 1, bias, one, held, before)
+    free, _ = drawn(codes, weights, 1, bias, one, 0 * held, before)
     np.testing.assert_array_equal(bits[:, :129], np.where(held, before, free[:, :129]))
 
 
@@ -85,8 +86,8 @@ def test_rows_do_not_depend_on_their_batch():
     np.testing.assert_allclose(sums, x @ weights + bias[:129], atol=1e-4)
 
 
-@pytest.mark.parametrize("n_rows, n, m", SIZES)
-@pytest.mark.parametrize("low, step", [(0, 1), (-1, 2)])
+@pytest.mark.parametrize(("n_rows", "n", "m"), SIZES)
+@pytest.mark.parametrize(("low", "step"), [(0, 1), (-1, 2)])
 def test_products_of_the_transpose(n_rows, n, m, low, step):
     """x^T H, where x is low + step bits."""
     x, _, _, _ = case(n_rows, n, m, low, step)
@@ -99,7 +100,7 @@ def test_products_of_the_transpose(n_rows, n, m, low, step):
     np.testing.assert_allclose(out, x.astype(float).T @ h, atol=2e-5)
 
 
-@pytest.mark.parametrize("n_rows, n, m", SIZES)
+@pytest.mark.parametrize(("n_rows", "n", "m"), SIZES)
 @pytest.mark.parametrize("scale", [0.5, 40.0])
 def test_means_and_log_sums(n_rows, n, m, scale):
     """At the larger scale some log-odds lie in the hundreds."""
@@ -151,5 +152,3 @@ def test_threads_and_stops_change_no_bit():
     found.append(sampler.advance(rbm, stopped, beta, 2)[0].x)
     for x in found[1:]:
         np.testing.assert_array_equal(x, found[0])
-
-

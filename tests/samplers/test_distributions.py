@@ -687,13 +687,8 @@ def test_clamped_units_need_values_and_one_entry_for_each():
     model = CASES["spins over bits"][0]
     with pytest.raises(InvalidInput, match="3 entries"):
         sample(model, BlockGibbs(clamped=[True, False, False]), beta=1.0, n_draws=2, rng=1)
-    for start in ("random", "ordered"):
-        with pytest.raises(InvalidInput, match="keep the values of the start"):
-            sample(
-                model,
-                BlockGibbs(clamped=np.arange(6) < 2),
-                beta=1.0,
-                n_draws=2,
-                rng=1,
-                start=start,
-            )
+    held = BlockGibbs(clamped=np.arange(6) < 2)
+    for sampler in (held, ReplicaExchange(held)):
+        for start in ("random", "ordered"):
+            with pytest.raises(InvalidInput, match="keep the values of the start"):
+                sample(model, sampler, beta=[0.5, 1.0], n_draws=2, rng=1, start=start)

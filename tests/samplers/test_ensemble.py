@@ -8,7 +8,7 @@ large one would hide.
 import emcee
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 from statistical import assert_distribution, assert_refuted, chi_square
 
 from statmech_ml import lattices, sample
@@ -21,6 +21,7 @@ from statmech_ml.samplers import MALA, EnsembleSampler, ReplicaExchange, ensembl
 
 BANANA = Rosenbrock(a=0.5, b=1.0, mu=0.7)
 TILTED = Gaussian([0.5, 0.0], covariance=[[1.0, 0.9], [0.9, 1.2]])
+NORMALS = Gaussian(dim=4)
 WELLS = RingOfWells(3, radius=1.2, height=2.5, barrier=1.5, tilt=0.4)
 
 
@@ -54,6 +55,8 @@ MOVES = {
 
 def uniform(model, x):
     """Coordinates in which the model at beta = 1 is uniform on the unit square."""
+    if model is NORMALS:  # two halves, whose squares are chi-square
+        return np.stack([chi2.cdf((half**2).sum(axis=1), 2) for half in (x[:, :2], x[:, 2:])], 1)
     if model is BANANA:
         normals = np.stack([x[:, 0] - 0.7, np.sqrt(2.0) * (x[:, 1] - x[:, 0] ** 2)], axis=-1)
     else:
@@ -63,21 +66,22 @@ def uniform(model, x):
     return norm.cdf(normals)
 
 
-def check(moves, models=(BANANA, TILTED), n_walkers=8, n_ensembles=60, n_sweeps=25):
+def check(moves, models=(BANANA, TILTED, NORMALS), n_walkers=8, n_ensembles=60, n_sweeps=25):
     """The p-values of the walkers of many small ensembles, in 5 x 5 cells of equal probability."""
 
     def run(seed, scale):
         found = {}
         sampler, beta = EnsembleSampler(moves), np.ones(n_walkers)
         for model in models:
-            x = []
+            x, moved = [], 0.0
             for k in range(n_ensembles * scale):
                 chains = np.arange(n_walkers, dtype=np.uint32) + n_walkers * k
                 start = model.draws(seed, chains)
                 state = sampler.init(model, n_walkers, seed + k, start)
                 state, info = sampler.advance(model, state, beta, n_sweeps)
-                assert info["acceptance"].mean() > 0.1
                 x.append(state.x)
+                moved += info["acceptance"].mean() / (n_ensembles * scale)
+            assert moved > 0.05, "walkers that stay where they were drawn show nothing"
             cells = (5 * uniform(model, np.concatenate(x))).astype(int) @ [5, 1]
             found[repr(model)] = chi_square(np.bincount(cells, minlength=25), np.full(25, 0.04))
         return found
@@ -88,7 +92,7 @@ def check(moves, models=(BANANA, TILTED), n_walkers=8, n_ensembles=60, n_sweeps=
 # --- the law --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "model"), [("stretch", BANANA), ("two", TILTED)])
+@pytest.mark.parametrize(("name", "model"), [("stretch", NORMALS), ("two", TILTED)])
 def test_walkers_have_the_exact_distribution(name, model, seed):
     assert_distribution(check(MOVES[name], models=[model]), seed)
 
@@ -96,11 +100,11 @@ def test_walkers_have_the_exact_distribution(name, model, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MOVES)
 def test_walkers_have_the_exact_distribution_in_the_long_run(name, seed):
-    assert_distribution(check(MOVES[name], n_ensembles=1000), seed)
+    assert_distribution(check(MOVES[name], n_ensembles=300), seed)
 
 
 def test_a_stretch_without_its_jacobian_is_refuted(seed):
-    assert_refuted(check(Unbalanced(), models=[TILTED], n_ensembles=30), seed)
+    assert_refuted(check(Unbalanced(), models=[NORMALS]), seed)
 
 
 @pytest.mark.slow

@@ -126,7 +126,9 @@ def identity(model, eps, n_sweeps):
 
 
 @pytest.mark.parametrize(
-    ("model", "eps", "n_sweeps"), [(MIXTURE, 0.3, 1), (Funnel(2, 0.5), 0.25, 2)], ids=["mixture", "funnel"]
+    ("model", "eps", "n_sweeps"),
+    [(MIXTURE, 0.3, 1), (Funnel(2, 0.5), 0.25, 2)],
+    ids=["mixture", "funnel"],
 )
 def test_the_exponential_of_minus_the_energy_error_averages_to_one(
     model, eps, n_sweeps, seed, assert_unbiased
@@ -226,7 +228,9 @@ def test_a_wrong_kernel_is_refuted(name, seed, monkeypatch):
 
 def test_a_lost_half_kick_is_refuted(seed, monkeypatch):
     """Accept/reject cannot mend a trajectory that is not its own reverse."""
-    lost = with_leapfrog("0.5 * step * scale[i] * force[i]\n            x[i]", "0.0\n            x[i]")
+    lost = with_leapfrog(
+        "0.5 * step * scale[i] * force[i]\n            x[i]", "0.0\n            x[i]"
+    )
     monkeypatch.setattr(hmc, "trajectories", lost)
     assert_refuted(final_states(CURVED, ONE_STEP, 800), seed)
 

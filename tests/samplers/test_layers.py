@@ -67,7 +67,7 @@ def test_single_precision_resolves_the_rarer_value():
 
 
 @pytest.mark.parametrize(
-    "right, wrong",
+    ("right", "wrong"),
     [
         ("logits[i] > np.float32(0.0)", "logits[i] > np.float32(1e9)"),  # u < P where P is near 1
         ("np.float32(1.0) + odds", "np.float32(1.0)"),

@@ -39,7 +39,9 @@ def test_contrast(visible, hidden, weighted, one_thread):
     (single, *energies), (double, *exact) = found.values()
     for name, value in double.items():
         torch.testing.assert_close(single[name].double(), value, rtol=0.0, atol=3e-6)
-    torch.testing.assert_close(torch.stack(energies).double(), torch.stack(exact), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        torch.stack(energies).double(), torch.stack(exact), rtol=1e-5, atol=0
+    )
 
 
 @pytest.mark.parametrize("visible", ["bits", "spins"])
@@ -62,7 +64,9 @@ def test_a_view_follows_the_parameters():
     with torch.no_grad():
         shell.weights.mul_(2.0)
     v = view.space.random(3, np.arange(8, dtype=np.uint32))
-    np.testing.assert_array_equal(view.reduced_energy(v, 0.7), shell.freeze().reduced_energy(v, 0.7))
+    np.testing.assert_array_equal(
+        view.reduced_energy(v, 0.7), shell.freeze().reduced_energy(v, 0.7)
+    )
     frozen = shell.freeze()
     assert not np.shares_memory(frozen.weights, shell.weights.detach().numpy())
     assert np.shares_memory(view.weights, shell.weights.detach().numpy())

@@ -1,4 +1,4 @@
-"""Checkpoints: a run that was resumed is the run that was not stopped, and files are not trusted."""
+"""Checkpoints: a run that was resumed is the run that was not stopped; files are not trusted."""
 
 import json
 import os
@@ -30,6 +30,10 @@ def adam(parameters):
     return torch.optim.Adam(parameters, lr=0.02)
 
 
+def heavy_ball(parameters):
+    return torch.optim.SGD(parameters, 0.1, momentum=0.9)
+
+
 def warmed(optimizer):
     return SequentialLR(
         optimizer, [StepLR(optimizer, 1, 0.5), CosineAnnealingLR(optimizer, 4)], milestones=[2]
@@ -39,10 +43,10 @@ def warmed(optimizer):
 RUNS = {
     "plain": ({}, PersistentCD(1, 20)),
     "CD": ({"weight_decay": 0.01, "clip": 0.5}, CD(2)),
-    "momentum": ({"optimizer": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9)}, PersistentCD(2, 20)),
+    "momentum": ({"optimizer": heavy_ball}, PersistentCD(2, 20)),
     "everything": (
         {
-            "optimizer": adam, "schedule": lambda o: StepLR(o, 2, 0.5), "centred": True,
+            "optimizer": adam, "schedule": warmed, "centred": True,
             "ema": 0.9, "clip": 0.5, "weight_decay": 0.01, "validation_data": DATA[:20],
             "early_stopping": 5, "monitor": Monitor(every=2, probe_sweeps=4, probe_chains=20),
         },
@@ -55,7 +59,7 @@ RUNS = {
 @pytest.mark.filterwarnings("ignore:.*epoch parameter in `scheduler.step:UserWarning")
 @pytest.mark.parametrize("name", RUNS)
 def test_resumed_equals_uninterrupted(name, tmp_path):
-    """Six epochs are three and, in another shell, three more: parameters and history bit for bit."""
+    """Six epochs are three and, in another shell, three more: all numbers bit for bit."""
     settings, method = RUNS[name]
     settings = {"batch_size": 25, "rng": 11, "monitor": QUICK} | settings
     path = tmp_path / "run.safetensors"
@@ -265,8 +269,8 @@ def test_tampering_with_a_right_digest_is_refused(tmp_path):
     rewrite(path, other_state)
     with pytest.raises(StoreError, match="damaged"):
         train(
-            shell(), DATA, PersistentCD(1, 20), epochs=4, rng=1, **BATCH, monitor=QUICK, checkpoint=path,
-            resume=True,
+            shell(), DATA, PersistentCD(1, 20), epochs=4, rng=1, **BATCH, monitor=QUICK,
+            checkpoint=path, resume=True,
         )  # fmt: skip
 
 

@@ -59,7 +59,7 @@ def data_of(model, n, seed):
 
 
 def cd_scores(model, k, seed, n, expected_k=None):
-    """z-scores of the negative phase of CD-k: against enumerated k sweeps, or expected_k of them."""
+    """z-scores of the negative phase of CD-k against enumerated sweeps, k or `expected_k`."""
     shell = model.thaw(torch.float64)
     x = data_of(model, n, seed)
     batch = shell.tensor(x)

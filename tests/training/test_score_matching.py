@@ -9,7 +9,7 @@ from statmech_ml.errors import InvalidInput
 from statmech_ml.models import BernoulliRBM, GaussianRBM
 from statmech_ml.training import EnergyNet, ScoreMatching, TrainableRBM, score_matching, train
 
-STEPS = 200  # draws of the noise behind a z-score
+STEPS = 100  # draws of the noise behind a z-score
 
 
 class Quadratic(nn.Module):

@@ -111,7 +111,7 @@ def test_every_configuration_once_an_epoch_in_an_order_of_its_own():
         train(rbm().thaw(), points, Recorder(), epochs=2, rng=rng, batch_size=20, monitor=None)
         assert [len(batch) for batch in seen] == [20, 20, 10] * 2
         order = [(batch @ 2 ** np.arange(6)).astype(int).tolist() for batch in seen]
-        epochs = sum(order[:3], []), sum(order[3:], [])
+        epochs = [*order[0], *order[1], *order[2]], [*order[3], *order[4], *order[5]]
         assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(50))
         assert epochs[0] != epochs[1]
         orders.append(epochs)
@@ -275,6 +275,7 @@ def test_no_epochs_do_nothing():
 
 # --- refusals -------------------------------------------------------------------------------------
 
+FREE = BoltzmannMachine(np.zeros(6), np.zeros((6, 6)))
 NAN = np.full((30, 6), np.nan)
 
 
@@ -312,7 +313,7 @@ NAN = np.full((30, 6), np.nan)
         ({"method": CD}, "with brackets"),
         ({"shell": rbm()}, "model.thaw"),
         ({"monitor": True}, "Monitor"),
-        ({"centred": True, "shell": BoltzmannMachine(np.zeros(6), np.zeros((6, 6))).thaw()}, "RBMs"),
+        ({"centred": True, "shell": FREE.thaw()}, "RBMs"),
     ],
 )  # fmt: skip
 def test_refusals(change, match):

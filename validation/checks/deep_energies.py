@@ -152,7 +152,7 @@ def _sampled(seed: int, scale: int, *, beta_of: float = 1.0) -> list[Measurement
     found = []
     for name, f in (("<E>", model.energy), ("<x_0>", lambda x: x[:, 0])):
         exact = plane.mean(u, f, _BOX, rtol=1e-6).value
-        found.append(against(f"{name}, MALA", mean(f(chain.states[:, 0])[:, None]), exact))
+        found.append(against(f"{name}, MALA", mean(f(chain.final.x)[:, None]), exact))
     path = Geometric(Gaussian(stddev=1.6, dim=2), model, beta_of * beta, MALA(0.2, adapt=False))
     log_z = ais(path, 30, 150 * scale, rng=derive_seed(seed, "ais"), progress=False)
     exact = plane.log_z(u, _BOX, rtol=1e-6).value

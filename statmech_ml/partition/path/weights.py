@@ -51,6 +51,7 @@ class Weights(Path):
     R. Salakhutdinov and I. Murray, "On the quantitative analysis of deep belief networks", ICML
     (2008), doi:10.1145/1390156.1390266.
 
+    >>> from statmech_ml.models import BernoulliRBM
     >>> rbm = BernoulliRBM(visible_bias=[0.0, 0.0], hidden_bias=[0.0], weights=[[1.0], [-1.0]])
     >>> round(Weights(rbm).log_z_reference, 6)  # 3 log 2
     2.079442
@@ -144,13 +145,13 @@ class Weights(Path):
         v = state.x.astype(dtype)
         field = v @ self._weights
         odds = hidden.odds(field, lam)
-        step = field * dtype.type(hidden.scale * (next_lam - lam))
-        if max(step.max(), -step.min()) > layers.LARGEST_STEP:
+        field *= dtype.type(hidden.scale * (next_lam - lam))
+        if max(field.max(), -field.min()) > layers.LARGEST_STEP:
             return super().weigh_and_move(state, lam, next_lam, n_sweeps, sampler)
         log_w = np.zeros(len(v))
         if hidden.low:  # log(2 cosh f) = log(1 + exp(2 f)) - f
-            log_w -= 0.5 * step.sum(axis=1, dtype=np.float64)
-        layers.climb(odds, np.expm1(step, out=step), log_w)
+            log_w -= 0.5 * field.sum(axis=1, dtype=np.float64)
+        layers.climb(odds, np.expm1(field, out=field), log_w)
         seed, scratch = np.uint64(state.seed), np.empty(64, np.uint32)
         h = np.empty_like(field)
         for t in range(state.sweep, state.sweep + n_sweeps):

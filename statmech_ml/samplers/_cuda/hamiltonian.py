@@ -70,9 +70,9 @@ def trajectories(
     room = cuda.device_array((4, *columns.shape), np.float64)
     watched_there = on_device(watched)
     launch(
-        walk, len(x), on_device(arrays), columns, room, *on_device((beta, steps, scales.T)), fewest, most,
-        adjusted, on_device(state.chains), np.uint64(state.seed), state.sweep, n_sweeps,
-        *watched_there,
+        walk, len(x), on_device(arrays), columns, room, *on_device((beta, steps, scales.T)),
+        fewest, most, adjusted, on_device(state.chains), np.uint64(state.seed), state.sweep,
+        n_sweeps, *watched_there,
     )  # fmt: skip
     x[:] = columns.copy_to_host().T
     for here, there in zip(watched, watched_there, strict=True):

@@ -1,46 +1,58 @@
 """Langevin moves on CUDA: one thread walks one chain, by the functions of the CPU kernels.
 
-What `hamiltonian` says of words, rounding and the layout of arrays holds here too.
+What `hamiltonian` says of words, rounding and the layout of arrays holds here too. The functions of
+one chain come as arguments, from those who own them.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numba import cuda
 
-from .._langevin import moves_of_chain
-from .._walk import fill_normals, walk_of_chain
 from ..base import State
 from .device import device_function, launch, on_device, prepare
 
-_moves_of_chain = device_function(moves_of_chain)
-_walk_of_chain = device_function(walk_of_chain, fill_normals=device_function(fill_normals))
+
+@cache
+def moving(moves_of_chain: Any) -> Any:
+    """The kernel of moves with a known gain, made of `_langevin.moves_of_chain`."""
+    of_chain = device_function(moves_of_chain)
+
+    @cuda.jit
+    def move(
+        model, x, room, beta, steps, temperatures, adjusted, chains, seed, sweep, n_sweeps, taken,
+        gains,
+    ):  # fmt: skip
+        # x (dim, chain) in place; room (3, dim, chain)
+        for c in range(cuda.grid(1), x.shape[1], cuda.gridsize(1)):
+            taken[c], gains[c] = of_chain(
+                model, x[:, c], room[0, :, c], room[1, :, c], room[2, :, c], beta[c], steps[c],
+                temperatures[c], adjusted, chains[c], seed, sweep, n_sweeps,
+            )  # fmt: skip
+
+    return move
 
 
-@cuda.jit
-def move(
-    model, x, room, beta, steps, temperatures, adjusted, chains, seed, sweep, n_sweeps, taken,
-    gains,
-):  # fmt: skip
-    """Moves of every chain, adjusted or not, x (dim, chain) in place; room (3, dim, chain)."""
-    for c in range(cuda.grid(1), x.shape[1], cuda.gridsize(1)):
-        taken[c], gains[c] = _moves_of_chain(
-            model, x[:, c], room[0, :, c], room[1, :, c], room[2, :, c], beta[c], steps[c],
-            temperatures[c], adjusted, chains[c], seed, sweep, n_sweeps,
-        )  # fmt: skip
+@cache
+def walking(walk_of_chain: Any, fill_normals: Any) -> Any:
+    """The kernel of strides, made of `_walk.walk_of_chain` and the function that fills its room."""
+    of_chain = device_function(walk_of_chain, fill_normals=device_function(fill_normals))
 
+    @cuda.jit
+    def walk(system, x, carried, room, beta, chains, seed, sweep, n_sweeps, watched):
+        # x and carried (dim, chain) in place; room (2, dim, chain)
+        for c in range(cuda.grid(1), x.shape[1], cuda.gridsize(1)):
+            watched[c] = of_chain(
+                system, c, x[:, c], carried[:, c], room[0, :, c], room[1, :, c], beta[c],
+                chains[c], seed, sweep, n_sweeps,
+            )  # fmt: skip
 
-@cuda.jit
-def walk(system, x, carried, room, beta, chains, seed, sweep, n_sweeps, watched):
-    """Strides of every chain, x and carried (dim, chain) in place; room (2, dim, chain)."""
-    for c in range(cuda.grid(1), x.shape[1], cuda.gridsize(1)):
-        watched[c] = _walk_of_chain(
-            system, c, x[:, c], carried[:, c], room[0, :, c], room[1, :, c], beta[c], chains[c],
-            seed, sweep, n_sweeps,
-        )  # fmt: skip
+    return walk
 
 
 def moves(
+    moves_of_chain: Any,
     arrays: Any,
     x: np.ndarray,
     beta: np.ndarray,
@@ -60,9 +72,9 @@ def moves(
     columns, room = _columns(x), cuda.device_array((3, x.shape[1], len(x)), np.float64)
     taken_there, gains_there = on_device((taken, gains))
     launch(
-        move, len(x), on_device(arrays), columns, room, *on_device((beta, steps, temperatures)), adjusted,
-        on_device(state.chains), np.uint64(state.seed), state.sweep, n_sweeps, taken_there,
-        gains_there,
+        moving(moves_of_chain), len(x), on_device(arrays), columns, room,
+        *on_device((beta, steps, temperatures)), adjusted, on_device(state.chains),
+        np.uint64(state.seed), state.sweep, n_sweeps, taken_there, gains_there,
     )  # fmt: skip
     x[:] = columns.copy_to_host().T
     taken_there.copy_to_host(taken)
@@ -70,6 +82,8 @@ def moves(
 
 
 def walks(
+    walk_of_chain: Any,
+    fill_normals: Any,
     system: Any,
     x: np.ndarray,
     carried: np.ndarray,
@@ -87,8 +101,9 @@ def walks(
     room = cuda.device_array((2, x.shape[1], len(x)), np.float64)
     watched_there = on_device(watched)
     launch(
-        walk, len(x), on_device(system), columns, beside, room, on_device(beta), on_device(state.chains),
-        np.uint64(state.seed), state.sweep, n_sweeps, watched_there,
+        walking(walk_of_chain, fill_normals), len(x), on_device(system), columns, beside, room,
+        *on_device((beta, state.chains)), np.uint64(state.seed), state.sweep, n_sweeps,
+        watched_there,
     )  # fmt: skip
     x[:] = columns.copy_to_host().T
     carried[:] = beside.copy_to_host().T

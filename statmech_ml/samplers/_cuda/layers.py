@@ -1,4 +1,4 @@
-"""Block Gibbs on CUDA: matrix products by torch (cuBLAS), units drawn by one pass over their fields.
+"""Block Gibbs on CUDA: matrix products by torch (cuBLAS), units drawn by one pass over fields.
 
 Weights go to the card once per `advance`, where the units stay until it ends. Word i of the stream
 decides unit i, as on the CPU; matrix products and exponentials may round differently there, so that
