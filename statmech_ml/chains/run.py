@@ -91,6 +91,8 @@ def sample(
     -----
     EquilibrationWarning
         When chains at one beta disagree (split R-hat > 1.1), drift, or never move.
+    EffectiveTemperatureWarning
+        Before the run, when step and noise of a Langevin sampler imply another temperature.
 
     >>> from statmech_ml import lattices
     >>> from statmech_ml.models import Ising

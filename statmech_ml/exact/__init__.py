@@ -11,7 +11,7 @@ chains          open and closed chains of Ising or Potts spins, with disorder an
 tree            trees and forests of Ising or Potts spins, by belief propagation
 enumeration     every state of a small discrete model, in Gray code or batches
 pairwise        up to 44 spins with any pairwise couplings, by matrix products
-rbm             log Z of a restricted Boltzmann machine over its smaller layer
+rbm             log Z and means of RBMs of any units, Boltzmann machines, Hopfield networks
 gaussian_rbm    log Z of one with normal visible units, a sum of Gaussians
 gaussian        correlated Gaussians (log Z, entropy, divergence) and the free field
 langevin        what unadjusted Langevin samplers do to Gaussians: variances at finite steps

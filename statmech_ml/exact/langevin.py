@@ -215,8 +215,8 @@ def sgld_covariance(
 ) -> Array:
     """Stationary covariance of SGLD on Bayesian linear regression with known noise, at beta = 1.
 
-    With precision A, h_r = x_r x_r^T / noise^2 of row r, its gradient g_r at the posterior mean, and
-    batches of b rows drawn with replacement, C solves
+    With precision A, h_r = x_r x_r^T / noise^2 of row r, g_r its gradient at the posterior mean,
+    and batches of b rows drawn with replacement, C solves
 
         C = (1 - eta A) C (1 - eta A) + eta^2 n^2/b (Cov_r[h C h] + Cov_r[g]) + 2 eta,
 

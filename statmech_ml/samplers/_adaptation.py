@@ -4,10 +4,11 @@ Dual averaging (Y. Nesterov 2009) as M. D. Hoffman and A. Gelman use it, J. Mach
 1593 (2014), arXiv:1111.4246, section 3.2: with a_t the acceptance probability of trajectory t,
 
     Hbar_t = (1 - 1/(t + t0)) Hbar_(t-1) + (target - a_t) / (t + t0),
-    log eps_t = mu - sqrt(t) / gamma Hbar_t,    mu = log(10 eps_0),
+    log eps_t = mu - sqrt(t) / gamma Hbar_t,
     log epsbar_t = t^-kappa log eps_t + (1 - t^-kappa) log epsbar_(t-1),
 
-and epsbar is what remains. The windows, which double in length, are those of B. Carpenter et al.,
+and epsbar is what remains. mu is log eps_0; the paper's log(10 eps_0) prefers long steps, of which
+its sampler needs fewer, while here their number is given. The windows, which double in length, are those of B. Carpenter et al.,
 J. Stat. Softw. 76, 1 (2017), doi:10.18637/jss.v076.i01 (Stan).
 """
 
@@ -30,7 +31,7 @@ class DualAveraging:
 
     def restart(self) -> None:
         """Begin anew from the averaged steps, as after a change of the masses."""
-        self._mu = self._mean + np.log(10.0)
+        self._mu = self._mean
         self._log = self._mean.copy()
         self._error, self._t = np.zeros_like(self._log), 0
 

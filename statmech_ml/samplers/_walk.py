@@ -160,7 +160,8 @@ class Walker(Unadjusted):
             return x, watched, {}
         model = in_batches(model, device)
         for t in range(state.sweep, state.sweep + n_sweeps):
-            force = model.reduced_gradient(x, beta)
+            with np.errstate(all="ignore"):  # what leaves the finite numbers is judged below
+                force = model.reduced_gradient(x, beta)
             strides(move, x, carried, force, state.chains, seed, t, watched)
             self._require_finite(model, x)
         return x, watched, {}

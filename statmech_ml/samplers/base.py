@@ -53,6 +53,8 @@ class Sampler(ABC):
     stream: ClassVar[str]
     """Identity of the kernel family's random stream; changes whenever its bits do."""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    adapted: ClassVar[Mapping[str, int]] = MappingProxyType({})
+    """Settings that a warm-up adapts, positive numbers: name -> axes of one chain's value."""
     invariant: ClassVar[bool] = True
     """Whether `advance` leaves exp(-reduced_energy) invariant at any setting."""
     coupled: ClassVar[bool] = False

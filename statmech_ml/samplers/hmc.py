@@ -23,7 +23,9 @@ final settings and forgets those states, if it is a few autocorrelation times lo
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -93,6 +95,7 @@ class HMC(Sampler):
     adjusted: bool = True
 
     stream: ClassVar[str] = "hmc/philox4x32-10/1"
+    adapted: ClassVar[Mapping[str, int]] = MappingProxyType({"step_size": 0, "mass": 1})
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
 
     def __post_init__(self) -> None:

@@ -13,7 +13,9 @@ distribution away from the target. The last quarter of the warm-up therefore run
 step and forgets those states, if it is a few autocorrelation times long.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -43,6 +45,7 @@ class MALA(Langevin):
     adapt: bool = True
 
     stream: ClassVar[str] = "mala/philox4x32-10/1"
+    adapted: ClassVar[Mapping[str, int]] = MappingProxyType({"step_size": 0})
 
     def advance(
         self, model: Any, state: State, beta: np.ndarray, n_sweeps: int, device: str = "cpu"

@@ -44,8 +44,8 @@ class TrainableBoltzmann(Trainable):
     Raises InvalidInput for another model.
 
     >>> shell = BoltzmannMachine([0.5, 0.0], [[0.0, 2.0], [2.0, 0.0]]).thaw()
-    >>> float(shell.free_energy(shell.tensor([1, 1])))  # -0.5 - 2
-    -2.5
+    >>> shell.free_energy(shell.tensor([[1, 1]])).detach()  # -0.5 - 2
+    tensor([-2.5000])
     """
 
     visible_bias: Tensor
@@ -77,10 +77,9 @@ class TrainableBoltzmann(Trainable):
     def like(cls, about: dict[str, Any]) -> "TrainableBoltzmann":
         """A shell of zeros with the structure that another one's `about` describes."""
         n, m = about["n_visible"], about["n_hidden"]
-        layers = (np.zeros(m), np.zeros((n, m))) if m else (None, None)
-        model = BoltzmannMachine(
-            np.zeros(n), np.zeros((n, n)), *layers, visible=about["visible"], hidden=about["hidden"]
-        )
+        b, w = (np.zeros(m), np.zeros((n, m))) if m else (None, None)
+        kinds = {"visible": about["visible"], "hidden": about["hidden"]}
+        model = BoltzmannMachine(np.zeros(n), np.zeros((n, n)), b, w, **kinds)
         return cls(model, {"float32": torch.float32, "float64": torch.float64}[about["dtype"]])
 
     @property
@@ -151,16 +150,9 @@ class TrainableBoltzmann(Trainable):
 
     def freeze(self) -> BoltzmannMachine:
         """The array model with these parameters."""
-        layers: tuple[Any, Any] = (None, None)
-        if self.n_hidden:
-            layers = array(self.hidden_bias), array(self.weights)
-        return BoltzmannMachine(
-            array(self.visible_bias),
-            array(self.coupling_matrix()),
-            *layers,
-            visible=self.visible,
-            hidden=self.hidden,
-        )
+        b, w = (array(self.hidden_bias), array(self.weights)) if self.n_hidden else (None, None)
+        a, matrix = array(self.visible_bias), array(self.coupling_matrix())
+        return BoltzmannMachine(a, matrix, b, w, visible=self.visible, hidden=self.hidden)
 
     def sampler(self) -> Sampler:
         """Heat bath of the visible units, the hidden ones summed out."""

@@ -45,7 +45,7 @@ class CD(Method):
         self, shell: Trainable, batch: Tensor, carried: Carried, seed: int, step: int
     ) -> Step:
         """Data phase minus the phase k sweeps later."""
-        start = batch.cpu().numpy().astype(shell.space.dtype)
+        start: np.ndarray = batch.cpu().numpy().astype(shell.space.dtype)
         v = swept(shell, start, self.k, seed, step)
         gradients, info = contrast(shell, batch, shell.tensor(v))
         return Step(gradients, {}, info)

@@ -154,6 +154,9 @@ class EnergyNet(Trainable):
     def path(self) -> Any:
         """From the confining Gaussian alone to the whole, u = lambda f + |x|^2 / (2 s^2); None
         without a confinement.
+
+        `train` anneals along it for the likelihood at every epoch that its `Monitor` looks at,
+        which takes some thousand passes: see its `every`, or log_likelihood=None.
         """
         if self.confinement is None:
             return None
@@ -179,6 +182,7 @@ class NeuralEnergy(Model):
     def __init__(self, net: EnergyNet) -> None:
         self.space, self.lattice = net.space, None
         self._net = copy.deepcopy(net).eval()
+        self._net.zero_grad(set_to_none=True)  # an optimiser's gradients would be copied along
 
     def energy(self, x: Any) -> np.ndarray:
         """E(x), float64, (*batch, size) -> (*batch,)."""

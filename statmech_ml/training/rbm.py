@@ -61,8 +61,8 @@ class TrainableRBM(Trainable):
         For a model that is no RBM of this package, and learn_sigma without Gaussian units.
 
     >>> shell = BernoulliRBM([0.0, 0.5], [0.1], [[1.0], [-1.0]]).thaw(torch.float64)
-    >>> round(float(shell.free_energy(shell.tensor([[1, 1]]))), 6)  # -0.5 - log(1 + e^0.1)
-    -1.244397
+    >>> shell.free_energy(shell.tensor([[1, 1]])).detach()  # -0.5 - log(1 + e^0.1)
+    tensor([-1.2444], dtype=torch.float64)
     """
 
     visible_bias: Tensor
@@ -322,5 +322,5 @@ def hidden_mean(units: str, field: Tensor) -> Tensor:
 
 
 def array(parameter: Tensor) -> np.ndarray:
-    """A float64 copy of a parameter, which holds float32 values exactly."""
+    """A parameter as float64, which holds float32 values exactly."""
     return parameter.detach().cpu().to(torch.float64).numpy()

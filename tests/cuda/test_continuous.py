@@ -16,6 +16,8 @@ from statmech_ml.errors import InvalidInput
 from statmech_ml.models import DoubleWell, Gaussian, GaussianMixture, LogDensity, Rosenbrock
 from statmech_ml.models.interpolated import Interpolated
 from statmech_ml.samplers import BAOAB, HMC, MALA, SGHMC, SGLD, ULA, ReplicaExchange, State
+from statmech_ml.samplers._langevin import moves_of_chain
+from statmech_ml.samplers._walk import Walk, fill_normals, walk_of_chain
 
 MODELS = {
     "well": DoubleWell(tilt=0.3),  # an odd number of coordinates: half a pair of normals
@@ -108,7 +110,7 @@ def test_masses_of_single_chains(seed):
 @pytest.mark.cudasim
 def test_sample_adapts_and_exchanges_on_either_device(seed):
     model = MODELS["well"]
-    for sampler in (HMC(0.2, 3), ReplicaExchange(MALA(0.2))):
+    for sampler in (MALA(0.2), ReplicaExchange(HMC(0.2, 3, adapt=False))):
         chain, twin = (
             sample(model, sampler, beta=[0.4, 1.0], n_draws=4, burn_in=48, rng=seed, device=device)
             for device in ("cuda", "cpu")
@@ -201,8 +203,6 @@ def signature(name, model):
             arrays, two, three, one, one, two, whole, whole, t.boolean, chains, seed, whole, whole,
             counts, one, counts, one,
         )  # fmt: skip
-    from statmech_ml.samplers._walk import Walk
-
     system = numba.typeof(Walk(model.arrays, SAMPLERS[name]._move(3)))
     return system, two, two, three, one, chains, seed, whole, whole, one
 
@@ -210,8 +210,8 @@ def signature(name, model):
 def compiles(name, model, capability):
     from statmech_ml.samplers._cuda import hamiltonian, langevin
 
-    kernels = {"move": langevin.move, "walk": hamiltonian.walk}
-    kernel = kernels.get(name, langevin.walk)
+    kernels = {"move": langevin.moving(moves_of_chain), "walk": hamiltonian.walk}
+    kernel = kernels.get(name, langevin.walking(walk_of_chain, fill_normals))
     ptx = compile_to_ptx(kernel, signature(name, model), CAPABILITIES[capability])
     return f".target {capability}" in ptx and ".visible .entry" in ptx
 
@@ -236,7 +236,9 @@ def test_a_model_that_makes_arrays_does_not_compile():
 
     model = Interpolated(Gaussian(), DoubleWell())
     with pytest.raises(NumbaError, match="empty"):
-        compile_to_ptx(langevin.move, signature("move", model), CAPABILITIES["sm_90"])
+        compile_to_ptx(
+            langevin.moving(moves_of_chain), signature("move", model), CAPABILITIES["sm_90"]
+        )
 
 
 # --- on a card ------------------------------------------------------------------------------------

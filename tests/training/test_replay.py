@@ -22,10 +22,13 @@ from statmech_ml.exact import plane
 from statmech_ml.models import BernoulliRBM, Gaussian, GaussianMixture, GaussianRBM
 from statmech_ml.samplers import BAOAB, MALA, HeatBath
 from statmech_ml.training import (
+    CD,
     EnergyNet,
     LangevinReplay,
     Monitor,
+    PersistentCD,
     ScoreMatching,
+    TemperedPCD,
     TrainableRBM,
     load_checkpoint,
     train,
@@ -207,6 +210,16 @@ def test_gaussian_rbms_train_by_it():
     assert set(step.gradients) == {"visible_bias", "hidden_bias", "weights"}
 
 
+@pytest.mark.gpu
+def test_a_step_on_a_card_is_that_on_the_processor():
+    """The noise has the same address on both."""
+    method = LangevinReplay(60, n_steps=5)
+    here, there = steps(method, well(), 3), steps(method, well().to("cuda"), 3)
+    assert there.carried["buffer"] == pytest.approx(here.carried["buffer"], rel=1e-10)
+    for name, gradient in here.gradients.items():
+        assert there.gradients[name].cpu().numpy() == pytest.approx(gradient.numpy(), rel=1e-9)
+
+
 # --- what training learns -------------------------------------------------------------------------
 
 
@@ -280,6 +293,19 @@ def run(method, epochs=4, net=None, **settings):
         optimizer=lambda p: torch.optim.Adam(p, lr=0.01), **settings,
     )  # fmt: skip
     return net, history
+
+
+@pytest.mark.parametrize(
+    "method", [CD(), PersistentCD(k=2, n_chains=30), TemperedPCD(betas=[0.5, 1.0], n_chains=30)],
+    ids=lambda m: type(m).__name__,
+)  # fmt: skip
+def test_methods_made_for_rbms_train_networks_too(method):
+    """With the sampler that the shell names, MALA."""
+    net, history = run(method, epochs=1, monitor=None)
+    assert np.isfinite(history["energy_model"]).all()
+    assert net.freeze().energy(DATA) != pytest.approx(
+        EnergyNet.dense(2, (16,), rng=2).freeze().energy(DATA)
+    )
 
 
 def test_short_runs_are_warned_of():

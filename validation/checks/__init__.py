@@ -23,6 +23,7 @@ from . import (
     samplers,
     states,
     statistics,
+    training,
     wrong_physics,
 )
 
@@ -38,11 +39,13 @@ ROOMS = (
     statistics,
     rbm,
     energy_models,
+    training,
     potentials,
     partition,
     approximations,
     calibration,
     large_glass,
+    tempered_training,
     deep_energies,
     datasets,
     wrong_physics,

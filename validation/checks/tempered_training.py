@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.special import logsumexp
+from scipy.stats import chi2
 
 from statmech_ml import lattices
 from statmech_ml.exact import enumeration, kaufman
@@ -55,7 +56,7 @@ def _machine(kind: type[BernoulliRBM]) -> BernoulliRBM:
 def _by_enumeration(rbm: BernoulliRBM) -> np.ndarray:
     """The five quantities (quantity, temperature), from all states of both layers."""
     v = rbm.space.from_index(np.arange(rbm.space.n_states))
-    h = rbm.hidden_space.from_index(np.arange(rbm.hidden_space.n_states))  # type: ignore[attr-defined]
+    h = rbm.hidden_space.from_index(np.arange(rbm.hidden_space.n_states))
     energy = rbm.joint_energy(v[:, None], h[None])
     order = np.broadcast_to(v.sum(axis=1)[:, None], energy.shape).ravel()
     energy = energy.ravel()
@@ -269,10 +270,10 @@ def _maximum_likelihood(
     def closure() -> torch.Tensor:
         climb.zero_grad()
         value = loss()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
-    climb.step(closure)  # type: ignore[no-untyped-call]
+    climb.step(closure)
     with torch.no_grad():
         best = float(loss())
         for parameter in shell.parameters():

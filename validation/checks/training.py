@@ -138,7 +138,7 @@ def _drawn(model: BernoulliRBM, n: int, seed: int) -> np.ndarray:
 
 def _pcd(seed: int, scale: int, *, k: int = 100, restart: bool = False) -> list[Measurement]:
     """The model phase of PCD after k sweeps from random states."""
-    model, n = _halved(_truth()), 5000 * scale
+    model, n = _halved(_truth()), 20_000 * scale
     shell = model.thaw(torch.float64)
     x = _drawn(_truth(), n, seed)
     method: Method = CD(1) if restart else PersistentCD(k, n)
@@ -267,7 +267,7 @@ CHECKS = (
     Check(
         "training.maximum-likelihood",
         "On data of a known 6x4 RBM the exact gradient reaches the likelihood of the true "
-        "parameters, and PCD and tempered PCD end within sampling error of it (Wilks's chi-square).",
+        "parameters, and PCD and tempered PCD end within sampling error of it (Wilks's law).",
         _maximum,
         (
             Mutant("weights that decay", partial(_maximum, decay=0.03)),
