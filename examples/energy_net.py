@@ -134,8 +134,9 @@ def mixture(full, out):
     for each in found:
         gap = each.model.energy(held_out) - MIXTURE.energy(held_out) + each.log_z
         kl = with_error(gap.mean(), gap.std(ddof=1) / math.sqrt(len(gap)))
-        path = Geometric(Gaussian(stddev=2.0, dim=2), each.model)
-        annealed = ais(path, n_levels=60, n_chains=200, rng=4, progress=False)
+        mala = MALA(step_size=0.2, adapt=False)
+        path = Geometric(Gaussian(stddev=2.0, dim=2), each.model, sampler=mala)
+        annealed = ais(path, n_levels=100, n_chains=200, rng=4, progress=False)
         z = f"z = {annealed.z(each.log_z):+.1f}"
         print(f"{each.name:24}{each.kl:12.4f}{kl:>14}{each.log_z:10.4f}   {annealed}, {z}")
     print(f"{'Gaussian of the moments':24}{'':12}{baseline:14.4f}")

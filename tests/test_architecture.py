@@ -59,7 +59,7 @@ PUBLIC_NAMES = {
         "EnergyNet", "NeuralEnergy", "ScoreMatching", "LangevinReplay",
         "train", "History", "Monitor", "TrainableRBM", "TrainableBoltzmann", "ExactGradient", "CD",
         "PersistentCD", "load_checkpoint", "Checkpoint", "pseudo_log_likelihood",
-        "Trainable", "Method", "Step",
+        "Trainable", "Method", "Step", "TemperedPCD", "JarzynskiPCD", "TrajectoryTempering",
     ],
     "statmech_ml.statistics": ["Estimate"],
     "statmech_ml.errors": [

@@ -91,6 +91,38 @@ def test_code_runs(path, tmp_path):
     assert done.returncode == 0, f"{path.name} (line numbers are its own)\n{done.stderr}"
 
 
+# --- the table of the course ----------------------------------------------------------------------
+
+
+def test_course_names_exist():
+    """Every name in its tables is a check of validation, a file, or something to import."""
+    from validation.checks import all_checks
+
+    checks = {check.name for check in all_checks()}
+    text = (ROOT / "docs" / "course.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    names = {name for row in rows for name in re.findall(r"`([\w./-]+)`", row)}
+    assert len(names) > 50
+    missing = []
+    for name in names - checks - {"reduced_energy"}:
+        if name.endswith(".py"):
+            found = (ROOT / name).is_file()
+        else:
+            parts = name.split(".")
+            found = any(_reachable(parts[:n], parts[n:]) for n in range(len(parts), 0, -1))
+        if not found:
+            missing.append(name)
+    assert missing == []
+
+
+def _reachable(module: list[str], attributes: list[str]) -> bool:
+    try:
+        functools.reduce(getattr, attributes, importlib.import_module(".".join(module)))
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
 # --- commands that are shown, not run -------------------------------------------------------------
 
 

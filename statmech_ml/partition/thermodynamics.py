@@ -68,7 +68,7 @@ class Thermodynamics:
     temperatures, betas : float64 (temperature,)
         Where it was asked for, in the order given.
     free_energy, internal_energy, entropy, heat_capacity, susceptibility : Curve
-        F, U and in units of the energy; S and C in units of k_B; chi per unit of energy.
+        F and U in units of the energy, S and C in units of k_B; chi in counts^2 per unit of energy.
     log_z : Curve
         log Z at each temperature, in nats.
     ess : float64 (temperature,)

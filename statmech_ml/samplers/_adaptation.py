@@ -8,8 +8,8 @@ Dual averaging (Y. Nesterov 2009) as M. D. Hoffman and A. Gelman use it, J. Mach
     log epsbar_t = t^-kappa log eps_t + (1 - t^-kappa) log epsbar_(t-1),
 
 and epsbar is what remains. mu is log eps_0; the paper's log(10 eps_0) prefers long steps, of which
-its sampler needs fewer, while here their number is given. The windows, which double in length, are those of B. Carpenter et al.,
-J. Stat. Softw. 76, 1 (2017), doi:10.18637/jss.v076.i01 (Stan).
+its sampler needs fewer, while here their number is given. The windows, which double in length, are
+those of B. Carpenter et al., J. Stat. Softw. 76, 1 (2017), doi:10.18637/jss.v076.i01 (Stan).
 """
 
 import numpy as np

@@ -55,8 +55,8 @@ class HMC(Sampler):
         Leapfrog steps of a trajectory, on average.
     adapt : bool, default True
         Whether the warm-up tunes each chain's step to `target`, and the masses where none are
-        given. A warm-up of fewer than 20 sweeps changes nothing, and so does any of `adjusted`
-        False, whose law depends on the step.
+        given. A warm-up of fewer than 20 sweeps changes nothing. Always False where `adjusted` is:
+        the law depends on the step then.
     target : float in (0, 1), default 0.8
         Mean acceptance probability to tune to.
     mass : array (dim,) or (chain, dim), optional
@@ -117,6 +117,8 @@ class HMC(Sampler):
                 f"jitter={self.jitter!r} must be at least 0 and less than 1: the numbers of steps "
                 "are n_steps (1 - jitter) to n_steps (1 + jitter)."
             )
+        if not self.adjusted:
+            object.__setattr__(self, "adapt", False)
         if self.mass is not None:
             shape = "an array (dim,), or (chain, dim)"
             object.__setattr__(self, "mass", _plain(_positive("mass", self.mass, (1, 2), shape)))
@@ -241,7 +243,7 @@ class HMC(Sampler):
         Steps follow dual averaging all the time; masses, which chains at one beta share, are set at
         the ends of windows that double in length.
         """
-        if not (self.adapt and self.adjusted) or n_sweeps < _LEAST:
+        if not self.adapt or n_sweeps < _LEAST:
             return self, self.advance(model, state, beta, n_sweeps, device)[0]
         betas, group = np.unique(np.asarray(beta, np.float64), return_inverse=True)
         given = None if self.mass is None else np.atleast_2d(np.array(self.mass))

@@ -48,7 +48,10 @@ class Descent:
         self.parameters = {n: p for n, p in shell.named_parameters() if p.requires_grad}
         if not self.parameters:
             raise InvalidInput(f"{type(shell).__name__} has no parameters to train.")
-        self.optimizer = _optimizer(self.parameters, optimizer, learning_rate)
+        self.optimizer: Any
+        self.optimizer = _optimizer(
+            self.parameters, optimizer, learning_rate, light=schedule is None
+        )
         self.schedule = None if schedule is None else _schedule(self.optimizer, schedule)
         self.weight_decay = _number("weight_decay", weight_decay, 0.0, math.inf)
         self.decayed = shell.decayed
@@ -122,12 +125,40 @@ class Descent:
         return float(torch.stack(largest).max())
 
 
+class _Plain:
+    """theta - rate g, with the face of a torch optimiser: the first of those to be made in a
+    process imports for seconds."""
+
+    def __init__(self, parameters: list[Tensor], lr: float) -> None:
+        self.defaults = {"lr": lr}
+        self.param_groups: list[dict[str, Any]] = [{"lr": lr, "params": parameters}]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rate."""
+        return {"state": {}, "param_groups": [{"lr": self.param_groups[0]["lr"]}]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take the rate back."""
+        self.param_groups[0]["lr"] = float(state["param_groups"][0]["lr"])
+
+    def step(self) -> None:
+        """One step along the gradients that the parameters hold."""
+        rate = self.param_groups[0]["lr"]
+        with torch.no_grad():
+            for p in self.param_groups[0]["params"]:
+                if p.grad is not None:
+                    p.add_(p.grad, alpha=-rate)
+
+
 def _optimizer(
-    parameters: Mapping[str, Tensor], made: OptimizerMaker | None, learning_rate: float | None
-) -> torch.optim.Optimizer:
+    parameters: Mapping[str, Tensor],
+    made: OptimizerMaker | None,
+    learning_rate: float | None,
+    light: bool,
+) -> Any:
     if made is None:
         rate = _number("learning_rate", 0.01 if learning_rate is None else learning_rate, 0, 1e9)
-        return torch.optim.SGD(parameters.values(), lr=rate)
+        return (_Plain if light else torch.optim.SGD)(list(parameters.values()), lr=rate)
     if learning_rate is not None:
         raise InvalidInput(
             f"learning_rate={learning_rate!r} belongs to the plain gradient descent that is used "

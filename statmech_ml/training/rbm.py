@@ -25,7 +25,7 @@ from torch.nn.functional import one_hot, softplus
 from ..errors import InvalidInput
 from ..exact import rbm as exact_rbm
 from ..models import RBM, BernoulliRBM, GaussianRBM, PottsRBM
-from ..partition import Tempering, Weights, exact_sum
+from ..partition import Weights, exact_sum
 from ..samplers import BlockGibbs, Sampler
 from ..spaces import Discrete, Levels
 from . import _bit_phases
@@ -275,11 +275,8 @@ class TrainableRBM(Trainable):
         return float(exact_sum(self.freeze()).value)
 
     def path(self) -> Any:
-        """Weights scaled from 0, or tempering where that takes other units; None for real ones."""
-        model = self.freeze()
-        if isinstance(model, BernoulliRBM | GaussianRBM):
-            return Weights(model)
-        return None if self.hidden == "normal" else Tempering(model, 1.0, self.sampler())
+        """Weights scaled from 0."""
+        return Weights(self.freeze())
 
     def sampler(self) -> Sampler:
         """Block Gibbs, in the precision of the parameters."""

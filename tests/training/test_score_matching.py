@@ -95,8 +95,8 @@ def test_the_trace_is_that_of_the_hessian():
 def test_training_ends_at_the_inverse_of_the_second_moments():
     shell = gaussian(np.eye(3))
     train(
-        shell, DATA, ScoreMatching(), epochs=120, batch_size=len(DATA), learning_rate=0.25, monitor=None,
-        rng=1, progress=False,
+        shell, DATA, ScoreMatching(), epochs=120, batch_size=len(DATA), learning_rate=0.25,
+        monitor=None, rng=1, progress=False,
     )  # fmt: skip
     found = shell.module.precision.detach().numpy()
     assert 0.5 * (found + found.T) == pytest.approx(np.linalg.inv(C), abs=1e-4)

@@ -23,6 +23,7 @@ from . import (
     samplers,
     states,
     statistics,
+    tempered_training,
     training,
     wrong_physics,
 )

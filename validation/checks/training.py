@@ -270,8 +270,8 @@ CHECKS = (
         "parameters, and PCD and tempered PCD end within sampling error of it (Wilks's law).",
         _maximum,
         (
-            Mutant("weights that decay", partial(_maximum, decay=0.03)),
-            Mutant("a tenth of the steps", partial(_maximum, steps=_STEPS // 10)),
+            Mutant("weights that decay", partial(_maximum, decay=0.06)),
+            Mutant("a thirtieth of the steps", partial(_maximum, steps=_STEPS // 30)),
         ),
         tier="full",
     ),
