@@ -17,7 +17,7 @@ from statmech_ml.errors import InvalidInput, StoreError
 from statmech_ml.exact import plane
 from statmech_ml.models import Gaussian, GaussianMixture, Ising, LogDensity, RingOfWells, Rosenbrock
 from statmech_ml.partition import Geometric
-from statmech_ml.samplers import MALA, EnsembleSampler, ReplicaExchange, ensemble
+from statmech_ml.samplers import EnsembleSampler, ReplicaExchange, ensemble
 
 BANANA = Rosenbrock(a=0.5, b=1.0, mu=0.7)
 TILTED = Gaussian([0.5, 0.0], covariance=[[1.0, 0.9], [0.9, 1.2]])
@@ -168,25 +168,56 @@ def test_errors_come_from_the_series_of_ensemble_means():
     assert chain.estimate("energy", on_short="accept").value == pytest.approx(chain.energy.mean())
 
 
-@pytest.mark.slow
-def test_walkers_are_not_independent_chains():
-    """Why: the variance of a mean over all walkers is larger than that of independent ones.
+class Relay(emcee.moves.Move):
+    """Walker k becomes 0.6 times walker k - 1 of the sweep before, and 0.8 times a normal.
 
-    1000 ensembles know the ratio of the variances to 5%; it is near 1.25 here, and 1 for MALA.
+    Normal walkers stay independent normals. None of ten has a memory of itself within nine sweeps,
+    but their mean is an AR(1) process of rho = 0.6: errors as of independent chains are too small
+    by sqrt((1 + rho) / (1 - rho)) = 2.
     """
-    normals, n = Gaussian(dim=5), 1000
-    cases = ((EnsembleSampler(), 1.1, 1.6), (MALA(0.3, adapt=False), 0.8, 1.2))
-    for sampler, least, most in cases:
-        means = []
-        for k in range(n):
-            start = normals.draws(k, np.arange(10, dtype=np.uint32))
+
+    def propose(self, model, state):
+        noise = model.random.normal(size=state.coords.shape)
+        x = 0.6 * np.roll(state.coords, 1, axis=0) + 0.8 * noise
+        log_prob = model.compute_log_prob_fn(x)[0]
+        return emcee.State(x, log_prob=log_prob), np.ones(len(x), bool)
+
+
+class Uncoupled(EnsembleSampler):
+    """Walkers that pass for chains of their own."""
+
+    coupled = False
+
+
+def calibration(sampler, n_runs=40):
+    """z of the mean of z, and of their squares: normal z have the errors 1 and sqrt(2) over
+    sqrt(n_runs)."""
+    normal = Gaussian(dim=1)
+
+    def run(seed, scale):
+        z = []
+        for k in range(n_runs * scale):
+            start = normal.draws(seed, np.arange(10 * k, 10 * k + 10, dtype=np.uint32))
             chain = sample(
-                normals, sampler, beta=1.0, n_chains=10, n_draws=40, burn_in=0, start=start, rng=k
-            )
-            means.append(chain.energy.mean(axis=1))
-        means = np.array(means)
-        ratio = means.mean(axis=1).var() / (means.var() / 10)
-        assert least < ratio < most
+                normal, sampler, beta=1.0, n_chains=10, n_draws=400, burn_in=0, start=start,
+                rng=seed + k, observables={"x": lambda x: x[:, 0]}, keep_states=False,
+            )  # fmt: skip
+            z.append(chain.estimate("x", on_short="accept").z(0.0))
+        z = np.array(z)
+        return np.array([z.mean(), ((z**2).mean() - 1.0) / np.sqrt(2.0)]) * np.sqrt(len(z))
+
+    return run
+
+
+@pytest.mark.slow
+def test_errors_of_walkers_that_hand_their_places_on(seed, assert_unbiased):
+    assert_unbiased(calibration(EnsembleSampler(Relay())), seed)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*drifts")  # which these errors let them do more often
+def test_errors_as_of_independent_chains_are_rejected(seed, assert_rejected):
+    assert_rejected(calibration(Uncoupled(Relay())), seed)
 
 
 # --- reproducibility ------------------------------------------------------------------------------
