@@ -71,7 +71,7 @@ def test_threads_change_nothing(name, monkeypatch):
     start = sampler.init(model, 5, seed=5)
     alone, _ = sampler.advance(model, start, BETA, 10)
     monkeypatch.setattr(base, "_WORTH_THREADS", 0)
-    monkeypatch.setattr(base.numba, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(base, "thread_count", lambda: 3)
     together, _ = sampler.advance(model, start, BETA, 10)
     assert digest(alone.x) == digest(together.x)
 

@@ -206,6 +206,12 @@ class NeuralEnergy(Model):
         common_shape(np.shape(x)[:-1], beta)
         return np.asarray(beta[..., None] * self.gradient(x))
 
+    def to(self, device: Any) -> "NeuralEnergy":
+        """This energy with its network on `device` ("cpu", "cuda"); itself where it is there."""
+        if self._net.device.type == torch.device(device).type:
+            return self
+        return NeuralEnergy(copy.deepcopy(self._net).to(device))
+
     def thaw(self, dtype: torch.dtype | None = None) -> EnergyNet:
         """A trainable shell with these parameters, copied; in their dtype unless one is given."""
         net = copy.deepcopy(self._net).train()

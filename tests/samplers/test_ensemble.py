@@ -189,7 +189,7 @@ class Uncoupled(EnsembleSampler):
     coupled = False
 
 
-def calibration(sampler, n_runs=40):
+def calibration(sampler, n_runs=24):
     """z of the mean of z, and of their squares: normal z have the errors 1 and sqrt(2) over
     sqrt(n_runs)."""
     normal = Gaussian(dim=1)

@@ -296,3 +296,12 @@ def test_configurations_off_the_space_are_refused(x):
         small().freeze().energy(x)
     with pytest.raises(InvalidInput, match="coordinates"):
         small().free_energy(torch.zeros(5, 3, dtype=torch.float64))
+
+
+def test_to_another_device():
+    """A copy goes; "meta" stands for a card, which this machine need not have."""
+    model = EnergyNet.dense(2, rng=1).freeze()
+    assert model.to("cpu") is model
+    away = model.to("meta")
+    assert away.thaw().device.type == "meta"
+    assert model.thaw().device.type == "cpu"
