@@ -19,8 +19,8 @@ class MissingCapability(StatmechError, TypeError):
     """A sampler or estimator was asked to use a model that lacks what it needs.
 
     Samplers ask models for small capabilities (`Local`, `Tabulated`, `Differentiable`,
-    `Clusterable`, `Conditional`; see `statmech_ml.systems`). The message names the missing one and
-    the samplers that do without it.
+    `Clusterable`, `Conditional`, `Minibatched`; see `statmech_ml.systems`). The message names the
+    missing one and the samplers that do without it.
     """
 
 

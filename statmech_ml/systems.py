@@ -12,7 +12,8 @@ Local           ``delta_energy(x, site, value)`` (or ``delta_reduced_energy``)  
                                                                                   Metropolis
 Tabulated       ``environment(x, site)`` and a field ``gaps``, for two values     HeatBath by
                 a site: E(higher) - E(lower) of each environment                  thresholds, CUDA
-Differentiable  ``gradient(x, out)`` (or ``reduced_gradient(x, beta, out)``)      MALA, ULA
+Differentiable  ``gradient(x, out)`` (or ``reduced_gradient(x, beta, out)``)      MALA, HMC, ULA,
+                                                                                  SGLD, ...
 Clusterable     ``link(x, site, k, value)``, fields ``neighbours``, ``links``     Wolff,
                 (and on the model ``cluster_obstacle``, why not, or None)         SwendsenWang
 Conditional     on the model: ``hidden_space``, the space of the hidden units,    BlockGibbs

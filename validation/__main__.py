@@ -122,6 +122,7 @@ def table(outcome: Outcome) -> Table:
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
+        pad_edge=False,
     )
     shown.add_column("check", no_wrap=True)
     for name in ("verdict", "worst", "bound", "mutants", "s"):

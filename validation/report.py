@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import math
+from itertools import groupby
 from pathlib import Path
 
 from statmech_ml.errors import StoreError
@@ -99,7 +100,7 @@ them (Bonferroni), so that chance exceeds it once in 16,000 runs. A run outside 
 with a fresh seed and four times the draws. Identities hold within a tolerance of rounding. A mutant
 is the same measurement with one mistake made on purpose; a check that does not reject all of its
 mutants fails. The rows open.</p>
-{"".join(_verdict(verdict) for verdict in outcome.verdicts)}
+{"".join(_room(name, list(found)) for name, found in groupby(outcome.verdicts, _room_of))}
 
 <h2>All z-scores together</h2>
 <figure class="wide narrow"><img alt="histogram of the absolute z-scores with the half-normal law"
@@ -125,6 +126,19 @@ def _curve(curve: Curve) -> str:
 <tr><th>T<th>sampled<th>{head}<th>deviation / &sigma;</tr></thead>
 <tbody>{"".join(rows)}</tbody></table>
 </details></figcaption></figure>"""
+
+
+def _room_of(verdict: Verdict) -> str:
+    return verdict.name.split(".")[0]
+
+
+def _room(name: str, verdicts: list[Verdict]) -> str:
+    """The verdicts of one room below its name, with their number and their time."""
+    passed = sum(verdict.passed for verdict in verdicts)
+    seconds = sum(verdict.seconds for verdict in verdicts)
+    title = html.escape(name.replace("-", " ").capitalize())
+    return f"""<h3 class="room">{title} <span>{passed} of {len(verdicts)} passed, {seconds:.0f} s
+</span></h3>{"".join(_verdict(verdict) for verdict in verdicts)}"""
 
 
 def _verdict(verdict: Verdict) -> str:

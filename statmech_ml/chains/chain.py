@@ -146,9 +146,10 @@ class Chain:
             self._require_one_beta(name)
             series = self.observables[name]
             if series.ndim != 2:
+                means = ".mean(axis=0, keepdims=True)" if self.sampler.coupled else ""
                 raise InvalidInput(
                     f"{name!r} has shape {series.shape} and is no scalar series. Choose a "
-                    f"component: statistics.mean(chain.observables[{name!r}][..., 0])."
+                    f"component: statistics.mean(chain.observables[{name!r}][..., 0]{means})."
                 )
             return mean(self._series(series), on_short=on_short)
         known = sorted({"energy", *observables.DERIVED, *self.observables})
@@ -168,7 +169,11 @@ class Chain:
             )
 
     def to_arviz(self) -> Any:
-        """An arviz InferenceData: energy and observables as posterior, info as sample_stats."""
+        """An arviz InferenceData: energy and observables as posterior, info as sample_stats.
+
+        arviz takes the walkers of an `EnsembleSampler` for independent chains, as it does those of
+        emcee itself: its errors and R-hat are not those of the ensemble, `estimate` has these.
+        """
         import arviz
 
         series = {"energy": self.energy, **self.observables}

@@ -139,8 +139,8 @@ def over_chains(n_chains: int, updates: int, run: Callable[[slice], None]) -> No
     but the time. `updates` is the total number of site updates, which decides whether threads are
     worth it.
     """
-    threads = min(thread_count(), n_chains)
-    if threads <= 1 or updates < _WORTH_THREADS:
+    threads = 1 if updates < _WORTH_THREADS else min(thread_count(), n_chains)
+    if threads <= 1:
         run(slice(0, n_chains))
         return
     edges = np.linspace(0, n_chains, threads + 1).astype(int)

@@ -110,6 +110,25 @@ class BlockGibbs(Sampler):
                 v[:, kept] = state.x[:, kept]
         return advanced(state, v.astype(model.space.dtype, copy=n_sweeps == 0), n_sweeps), {}
 
+    def hidden(self, model: Any, v: np.ndarray, seed: int, sweep: int) -> np.ndarray:
+        """The hidden units that this sweep draws first at beta = 1, (chain, n_hidden), for those
+        who carry them along."""
+        return self._half(model, "hidden", model.hidden_space, v, (seed, sweep, HIDDEN))
+
+    def visible(self, model: Any, h: np.ndarray, seed: int, sweep: int) -> np.ndarray:
+        """The visible units that this sweep then draws given h, (chain, n_visible)."""
+        return self._half(model, "visible", model.space, h, (seed, sweep, VISIBLE))
+
+    def _half(
+        self, model: Any, layer: str, space: Space, other: np.ndarray, address: tuple[int, int, int]
+    ) -> np.ndarray:
+        seed, sweep, purpose = address
+        chains = np.arange(len(other), dtype=np.uint32)
+        dtype = np.float32 if self.precision == "single" else np.float64
+        whole = (seed, chains, sweep, purpose)
+        drawn = _draw(model, layer, space, other, np.ones(len(other)), dtype, whole)
+        return drawn.astype(space.dtype, copy=False)
+
     def __repr__(self) -> str:
         held = f", clamped={sum(self.clamped)} of {len(self.clamped)}" if self.clamped else ""
         return f"BlockGibbs(precision={self.precision!r}{held})"

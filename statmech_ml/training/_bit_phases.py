@@ -3,8 +3,8 @@
     sum_r share_r dF/dtheta,    F(v) = -a.v - sum_j L(f_j),    f = b + v.W
 
 Configurations are bits, so v.W and v^T <h> are sums of rows, looked up in tables
-(`samplers._cpu.bit_layers`), and means and free energies come out of the same pass. On one thread a
-step of PCD takes two thirds of the time of matrix products; these overtake it on many threads.
+(`samplers._cpu.bit_layers`), and means and free energies come out of the same pass. Matrix products
+overtake it on many threads.
 """
 
 from typing import Any
@@ -13,23 +13,70 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..samplers._cpu import bit_layers
+from ..samplers._cpu import bit_layers, bit_phases
+from ..samplers.base import over_chains
 from .shell import Gradients
 
 _ENOUGH = 64  # rows, below which a matrix product is as fast
+_ENOUGH_STEP = 16  # rows of a whole step of PCD
 _THREADS = 2  # of a matrix product that are as fast as one here
 
 
-def suits(shell: Any, x: Tensor) -> bool:
-    """Whether `phase_sums` takes this `TrainableRBM` and batch, and is the faster way."""
+def suits(shell: Any, x: Tensor, n_chains: int = 0) -> bool:
+    """Whether `phase_sums` takes this `TrainableRBM` and batch, and is the faster way; or
+    `persistent`, with that many chains beside it."""
     return bool(
         shell.visible in ("bits", "spins")
         and shell.hidden in ("bits", "spins")
         and x.dtype == shell.dtype == torch.float32
         and x.device.type == "cpu"
-        and len(x) >= _ENOUGH
+        and len(x) + n_chains >= (_ENOUGH_STEP if n_chains else _ENOUGH)
         and torch.get_num_threads() <= _THREADS
+        # Means of bits are data too where nobody forbids them (`RBMEstimator`).
+        and bit_phases.two_valued(x.numpy(), -1 if shell.visible == "spins" else 0, 1)
     )
+
+
+def persistent(
+    shell: Any, data: Tensor, h: np.ndarray, k: int, seed: int, step: int
+) -> tuple[Gradients, tuple[float, float], np.ndarray, np.ndarray]:
+    """A step of PCD-k of chains whose hidden units are h int8 (chain, n_hidden): the gradient, the
+    means of F over both phases, and v and h of the chains afterwards."""
+    n, n_chains, n_visible, n_hidden = len(data), len(h), data.shape[1], h.shape[1]
+    spins = shell.visible == "spins", shell.hidden == "spins"
+    lows, steps = tuple(-int(s) for s in spins), tuple(1 + int(s) for s in spins)
+    a, b, w = (p.detach().numpy() for p in (shell.visible_bias, shell.hidden_bias, shell.weights))
+    to_v = np.zeros(bit_layers.padded(n_visible), np.float32)
+    to_v[:n_visible] = a + lows[1] * w.sum(axis=1, dtype=np.float64) if spins[1] else a
+    to_h = np.full(bit_layers.padded(n_hidden), -np.inf, np.float32)
+    to_h[:n_hidden] = b + lows[0] * w.sum(axis=0, dtype=np.float64) if spins[0] else b
+    x, chains = (
+        np.empty((n + n_chains, n_visible), np.float32),
+        np.arange(n_chains, dtype=np.uint32),
+    )
+    x[:n] = data.numpy()
+    v = x[n:]
+
+    def run(part: slice) -> None:
+        bit_phases.walk(
+            h[part], w, (to_v, to_h), lows, steps,
+            np.uint64(seed), chains[part], step * k, k, v[part],
+        )  # fmt: skip
+
+    over_chains(n_chains, k * n_chains * (n_visible + n_hidden), run)
+    slope, constant = -a, 0.0
+    if spins[1]:  # log 2 cosh f = log(1 + exp(2 f)) - f
+        slope, constant = w.sum(axis=1) - a, float(b.sum())
+    sums, products = np.empty(n_visible + n_hidden, np.float32), np.empty_like(w)
+    energies, drawn = np.empty(2), np.empty_like(h)
+    bit_phases.phases(
+        x, w, to_h, lows, steps, slope, np.uint64(seed), chains, (step + 1) * k,
+        sums, products, energies, drawn,
+    )  # fmt: skip
+    found = {"visible_bias": sums[:n_visible], "hidden_bias": sums[n_visible:], "weights": products}
+    gradients = {name: torch.from_numpy(value) for name, value in found.items()}
+    data_energy, model_energy = (constant + energies).tolist()
+    return gradients, (data_energy, model_energy), v.astype(shell.space.dtype), drawn
 
 
 def phase_sums(shell: Any, x: Tensor, share: Tensor) -> tuple[Gradients, Tensor]:

@@ -17,8 +17,10 @@ from torch import Tensor
 
 from ..errors import InvalidInput
 from ..samplers import State
+from . import _bit_phases
 from ._arguments import check_at_least as check_at_least
 from .method import Carried, Method, Step
+from .rbm import TrainableRBM
 from .shell import Gradients, Trainable
 
 
@@ -65,6 +67,10 @@ class CD(Method):
 class PersistentCD(Method):
     """PCD-k: persistent chains, k sweeps a step.
 
+    Chains of a restricted Boltzmann machine carry both layers. A sweep draws v given h, then h
+    given v, and the last h of a step comes from the means at v that the gradient takes: from the
+    parameters before the step, as in the reference. At fixed parameters v is that of k sweeps.
+
     Parameters
     ----------
     k : int, default 1
@@ -90,19 +96,39 @@ class PersistentCD(Method):
         shell.sampler().check(shell.freeze())
 
     def init(self, shell: Trainable, data: np.ndarray, seed: int) -> Carried:
-        """The chains before the first sweep: "x", (n_chains, size)."""
+        """The chains before the first sweep: "x", (n_chains, size), and of an RBM "h", the hidden
+        units that the first sweep starts from, (n_chains, n_hidden)."""
         start: Any = self.start
         if start == "data":
             start = np.resize(data, (self.n_chains, data.shape[1]))
-        return {"x": shell.sampler().init(shell.freeze(), self.n_chains, seed, start).x}
+        model = shell.freeze()
+        x = shell.sampler().init(model, self.n_chains, seed, start).x
+        if not isinstance(shell, TrainableRBM):
+            return {"x": x}
+        return {"x": x, "h": shell.sampler().hidden(model, x, seed, 0)}
 
     def gradient(
         self, shell: Trainable, batch: Tensor, carried: Carried, seed: int, step: int
     ) -> Step:
         """Data phase minus the phase of the chains, k sweeps on."""
-        v = swept(shell, carried["x"], self.k, seed, step)
+        if not isinstance(shell, TrainableRBM):
+            v = swept(shell, carried["x"], self.k, seed, step)
+            gradients, info = contrast(shell, batch, shell.tensor(v))
+            return Step(gradients, {"x": v}, info)
+        if _bit_phases.suits(shell, batch, self.n_chains):
+            gradients, energies, v, h = _bit_phases.persistent(
+                shell, batch, carried["h"], self.k, seed, step
+            )
+            info = {"energy_data": energies[0], "energy_model": energies[1]}
+            return Step(gradients, {"x": v, "h": h}, info)
+        sampler, model = shell.sampler(), shell.view()
+        first, last = step * self.k, (step + 1) * self.k
+        v = sampler.visible(model, carried["h"], seed, first)
+        if self.k > 1:
+            state = State(v, seed, np.arange(len(v), dtype=np.uint32), first + 1)
+            v = sampler.advance(model, state, np.ones(len(v)), self.k - 1)[0].x
         gradients, info = contrast(shell, batch, shell.tensor(v))
-        return Step(gradients, {"x": v}, info)
+        return Step(gradients, {"x": v, "h": sampler.hidden(model, v, seed, last)}, info)
 
     def sweeps(self, step: int) -> float:
         """k for every step so far."""

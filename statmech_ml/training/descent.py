@@ -59,6 +59,7 @@ class Descent:
         self.rate = None if ema is None else _number("ema", ema, 0.0, 1.0, open_=True)
         self.ema = None if ema is None else self.copy()
         self._limit = EXPLODED * max(1.0, self._largest())
+        self._reach = math.inf  # bound of all parameters
 
     def copy(self) -> dict[str, Tensor]:
         """The parameters, copied."""
@@ -69,6 +70,7 @@ class Descent:
         with torch.no_grad():
             for name, p in self.parameters.items():
                 p.copy_(parameters[name])
+        self._reach = math.inf
 
     def optimizer_copy(self) -> dict[str, Any]:
         """The state of the optimiser, copied."""
@@ -85,8 +87,7 @@ class Descent:
             gradients = dict(gradients)
             for name in self.decayed:
                 gradients[name] = gradients[name] + self.weight_decay * self.parameters[name].data
-        norms = [torch.linalg.vector_norm(gradients[name]) for name in self.parameters]
-        norm = float(torch.linalg.vector_norm(torch.stack(norms)))
+        norm = _norm([gradients[name] for name in self.parameters])
         if not math.isfinite(norm):
             return Moved(norm, False)
         clipped, scale = False, 1.0
@@ -95,13 +96,27 @@ class Descent:
         for name, p in self.parameters.items():
             p.grad = gradients[name] * scale if clipped else gradients[name]
         self.optimizer.step()
+        if isinstance(self.optimizer, _Plain):
+            self._reach += self.learning_rate * norm * scale
+        else:
+            self._reach = math.inf
         for p in self.parameters.values():
             p.grad = None
         return Moved(norm, clipped)
 
     def exploded(self) -> str | None:
-        """Which parameter is no number or too large, in words; None if all are well."""
-        if self._largest() <= self._limit:
+        """Which parameter is no number or too large, in words; None if all are well.
+
+        None of them is larger than its bound, which a step of plain gradient descent raises by the
+        length of that step; nor than the norm of all. Most steps need not look at every one.
+        """
+        if self._reach > self._limit:
+            with torch.no_grad():
+                self._reach = _norm(list(self.parameters.values()))
+        if self._reach <= self._limit:
+            return None
+        self._reach = self._largest()
+        if self._reach <= self._limit:
             return None
         for name, p in self.parameters.items():
             if not bool(torch.isfinite(p).all()):
@@ -123,6 +138,12 @@ class Descent:
     def _largest(self) -> float:
         largest = [p.detach().abs().max() for p in self.parameters.values()]
         return float(torch.stack(largest).max())
+
+
+def _norm(tensors: list[Tensor]) -> float:
+    """Over all of them together."""
+    norms = [torch.linalg.vector_norm(t) for t in tensors]
+    return math.hypot(*torch.stack(norms).tolist())
 
 
 class _Plain:

@@ -113,9 +113,8 @@ class Run:
         row = _Means()
         learning_rate = self.descent.learning_rate
         order = self._order(epoch)
-        for first in range(0, len(self.data), self.batch_size):
-            batch = self.data[order[first : first + self.batch_size]]
-            trouble = self._one_step(batch, row)
+        for chosen in order.split(self.batch_size):
+            trouble = self._one_step(self.data.index_select(0, chosen), row)
             if trouble is not None:
                 self.descent.put(good)
                 raise TrainingDiverged(

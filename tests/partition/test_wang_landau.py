@@ -282,7 +282,7 @@ def test_short_walks_say_so():
 def test_threads_change_nothing(monkeypatch):
     alone = wang_landau(GLASS, n_chains=5, rng=1, n_sweeps=200)
     monkeypatch.setattr(base, "_WORTH_THREADS", 0)
-    monkeypatch.setattr(base.numba, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(base, "thread_count", lambda: 2)
     together = wang_landau(GLASS, n_chains=5, rng=1, n_sweeps=200)
     assert np.array_equal(alone.log_g_walkers, together.log_g_walkers)
     other = wang_landau(GLASS, n_chains=5, rng=2, n_sweeps=200)

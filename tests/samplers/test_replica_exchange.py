@@ -551,7 +551,7 @@ def test_threads_change_nothing(name, monkeypatch):
     start = sampler.init(model, 6, seed=5)
     alone, _ = sampler.advance(model, start, BETA, 10)
     monkeypatch.setattr(base, "_WORTH_THREADS", 0)
-    monkeypatch.setattr(base.numba, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(base, "thread_count", lambda: 2)
     together, _ = sampler.advance(model, start, BETA, 10)
     assert alone.x.tobytes() == together.x.tobytes()
 

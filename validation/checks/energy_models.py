@@ -216,7 +216,7 @@ CHECKS = (
         ),
     ),
     Check(
-        "energy-models.either-layer-normal",
+        "energy-models.normal-layers",
         "Spins below normal hidden units are spins above normal visible ones: log Z up to "
         "beta b.b / 2 and all means, from sums over different layers.",
         _turned,

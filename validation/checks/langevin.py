@@ -1,15 +1,19 @@
 """Langevin samplers: on Gaussians the law of every one is known at any step, bias and all."""
 
+import warnings
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.linalg import solve_discrete_lyapunov
 
+from statmech_ml.errors import EffectiveTemperatureWarning
 from statmech_ml.exact import langevin
 from statmech_ml.models import BayesianLinearRegression, Gaussian
 from statmech_ml.samplers import BAOAB, PSGLD, SGHMC, SGLD, ULA, PolynomialDecay, Sampler
 from statmech_ml.statistics import mean
+from statmech_ml.training import EnergyNet, LangevinReplay
 from validation.check import Check, Measurement, Mutant, against, derive_seed, identity
 
 _BETA = 0.7
@@ -209,6 +213,76 @@ def _adapting(seed: int, scale: int, *, boltzmann: bool = False) -> list[Measure
     return found
 
 
+# --- the temperature that settings imply ----------------------------------------------------------
+
+
+def _settings(seed: int) -> list[tuple[Any, float]]:
+    """Samplers of every kind with random settings, and the noise that temperature 1 demands."""
+    g, found = np.random.default_rng(seed), []
+    for _ in range(10):
+        step, C = float(g.uniform(0.01, 1.5)), float(g.uniform(0.1, 0.6))
+        of_step, kept = np.sqrt(2.0 * step), np.sqrt(-np.expm1(-2.0 * C * step))
+        found += [
+            (partial(ULA, step), of_step),
+            (partial(SGLD, step), of_step),
+            (partial(PSGLD, step), of_step),
+            (partial(SGHMC, step, friction=C), np.sqrt(2.0 * step * C)),
+            (partial(BAOAB, step, friction=C), kept),
+            (partial(LangevinReplay, step_size=step), of_step),
+        ]
+    return [(make, float(demanded)) for make, demanded in found]
+
+
+def _warned(sampler: Any) -> bool:
+    """Whether the check before a run warns of the temperature."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if isinstance(sampler, LangevinReplay):
+            shell = EnergyNet(torch.nn.Linear(2, 1), 2)
+            sampler.check(shell, np.zeros((3, 2)))
+        else:
+            sampler.check(_well())
+    return any(issubclass(w.category, EffectiveTemperatureWarning) for w in caught)
+
+
+def _told(
+    seed: int, scale: int, *, slip: float = 1.0, spread: float = 1.0, factor: float = 1.0
+) -> list[Measurement]:
+    """Of settings that are right (no noise given, or the one demanded) none may warn; of settings
+    whose noise is off by 5% or more all must, and tell the temperature (noise / demanded)^2."""
+    g, right, wrong, worst = np.random.default_rng(seed + 1), [], [], 0.0
+    for make, demanded in _settings(seed):
+        right += [_warned(make()), _warned(make(noise=slip * demanded))]
+        for sign in (-1.0, 1.0):
+            ratio = np.exp(spread * sign * (0.05 + g.exponential()))
+            sampler = make(noise=float(ratio * demanded))
+            wrong.append(not _warned(sampler))
+            off = factor * sampler.effective_temperature / ratio**2 - 1.0
+            worst = max(worst, abs(float(off)))
+    return [
+        identity("right settings that warned", sum(right), 0.0, 0.5, n=len(right)),
+        identity("wrong settings that did not", sum(wrong), 0.0, 0.5, n=len(wrong)),
+        identity("temperature told, largest relative error", worst, 0.0, 1e-10, n=len(wrong)),
+    ]
+
+
+def _sampled_as_told(seed: int, scale: int, *, believed: bool = True) -> list[Measurement]:
+    """Noises too small and too large: the variance at the temperature that the sampler tells."""
+    k, found = _modes()[0], []
+    for ratio in (0.6, 1.5):
+        for sampler, law in (
+            (ULA(0.4, noise=ratio * 0.8**0.5), langevin.ula_variance(0.4, k)),
+            (BAOAB(0.7, friction=1.2, noise=ratio * np.sqrt(-np.expm1(-1.68))), 1.0 / k),
+        ):
+            told = float(sampler.effective_temperature) if believed else 1.0
+            name = f"{type(sampler).__name__}, T = {float(sampler.effective_temperature):.3g}"
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", EffectiveTemperatureWarning)
+                x, _ = _run(_well(), sampler, 6_000 * scale, 60, derive_seed(seed, name))
+            found += _along(name, x, told * np.asarray(law))
+    return found
+
+
 _SQRT_ETA = 0.5**0.5
 
 CHECKS = (
@@ -255,6 +329,23 @@ CHECKS = (
         "The rise of temperature that SGLD reports is eta/2 times the variance of its gradient.",
         _rise,
         (Mutant("eta for eta/2", partial(_rise, step=0.02)),),
+    ),
+    Check(
+        "langevin.told-temperature",
+        "Langevin samplers and the replay buffer tell the temperature (noise / demanded noise)^2, "
+        "and warn when it is not 1 and only then.",
+        _told,
+        (
+            Mutant("noise sqrt(eta) called right", partial(_told, slip=0.5**0.5)),
+            Mutant("right noises called wrong", partial(_told, spread=0.0)),
+            Mutant("noise^2 / eta", partial(_told, factor=2.0)),
+        ),
+    ),
+    Check(
+        "langevin.sampled-temperature",
+        "With a noise of one's own ULA and BAOAB sample at the temperature that they tell.",
+        _sampled_as_told,
+        (Mutant("temperature 1 expected", partial(_sampled_as_told, believed=False)),),
     ),
     Check(
         "langevin.preconditioned",

@@ -91,7 +91,7 @@ def _means(
             return model.reduced_energy(x, 0.8)
 
         chain = sample(
-            other, MALA(step_size=0.1), beta=0.8 / hotter, n_chains=1500 * scale, n_draws=1,
+            other, MALA(step_size=0.1), beta=0.8 / hotter, n_chains=600 * scale, n_draws=1,
             burn_in=80, thin=120, start="ordered", rng=derive_seed(seed, repr(model)),
             progress=False,
         )  # fmt: skip
@@ -162,7 +162,7 @@ def _ensemble(
 def _errors(seed: int, scale: int, *, independent: bool = False) -> list[Measurement]:
     """z of <E> over runs of ten walkers on five normals, E = 5/2 at beta = 1."""
     model, z = Gaussian(dim=5), []
-    for k in range(60 * scale):
+    for k in range(40 * scale):
         stream = derive_seed(seed, f"{k}")
         start = model.draws(stream, np.arange(10, dtype=np.uint32))
         chain = sample(
@@ -193,6 +193,7 @@ CHECKS = (
         (
             Mutant("wrong sign of the tilt", partial(_means, tilt=-0.4)),
             Mutant("beta 1.5 times too small", partial(_means, hotter=1.5)),
+            Mutant("a prior twice as wide", partial(_means, prior=3.0)),
         ),
     ),
     Check(

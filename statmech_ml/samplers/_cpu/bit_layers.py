@@ -104,16 +104,37 @@ def means(given, weights, step, bias, scale, out, log_sums):
     bias float32 (padded(m),), -infinity at the padding. A product of 64 factors 1 + exp(-|l|) fits
     a float, so there is one logarithm for each block.
     """
-    sums, tables, tile = _scratch(given.shape[0])
+    nobody, nothing = np.empty(0, np.uint32), np.empty((0, bias.shape[0]), np.int8)
+    means_and_bits(
+        given, weights, step, bias, scale, np.uint64(0), nobody, 0, 0, out, log_sums, nothing
+    )
+
+
+@jit
+def means_and_bits(
+    given, weights, step, bias, scale, seed, chains, sweep, purpose, out, log_sums, bits
+):
+    """`means`, and for the last rows, one for each of `chains`, bits of these means as `draw` would
+    draw them: int8 (chain, padded(m))."""
+    n_rows = given.shape[0]
+    sums, tables, tile = _scratch(n_rows)
     log_sums[:] = 0.0
     factors, above = np.empty(_CHAINS * BLOCK, np.float32), np.empty(_CHAINS * BLOCK, np.float32)
+    words = np.empty(BLOCK, np.uint32)
     for left in range(0, weights.shape[1], BLOCK):
         width = min(BLOCK, weights.shape[1] - left)
         _sum_up(given, weights, step, left, tile, tables, sums)
-        for first in range(0, given.shape[0], _CHAINS):
-            last = min(first + _CHAINS, given.shape[0])
+        for first in range(0, n_rows, _CHAINS):
+            last = min(first + _CHAINS, n_rows)
             for c in range(first, last):
-                _scale(sums[c * BLOCK : (c + 1) * BLOCK], scale, bias[left : left + BLOCK])
+                row = sums[c * BLOCK : (c + 1) * BLOCK]
+                _scale(row, scale, bias[left : left + BLOCK])
+                k = c - (n_rows - chains.shape[0])
+                if k >= 0:
+                    fill_words(words, seed, chains[k], sweep, purpose, 0, left)
+                    decide(row, words)
+                    for i in range(BLOCK):
+                        bits[k, left + i] = words[i]
             squash(sums[first * BLOCK : last * BLOCK], factors, above)
             for k in range(last - first):
                 own = slice(k * BLOCK, (k + 1) * BLOCK)
