@@ -175,8 +175,7 @@ class Model:
         """The reduced energy at beta, float64; beta and the batch broadcast against each other."""
         x, beta = self.space.check(x), np.asarray(beta, np.float64)
         batch = common_shape(x.shape[:-1], beta)
-        flat = np.ascontiguousarray(np.broadcast_to(x, (*batch, x.shape[-1])))
-        betas = np.ascontiguousarray(np.broadcast_to(beta, batch))
+        flat, betas = _read_only(x, (*batch, x.shape[-1])), _read_only(beta, batch)
         out = np.empty(betas.size)
         _reduced_energies(self.arrays, flat.reshape(-1, x.shape[-1]), betas.reshape(-1), out)
         return out.reshape(batch)
@@ -186,8 +185,7 @@ class Model:
         require(self, "Differentiable", "reduced_gradient", "Give the model a gradient(x, out).")
         x, beta = self.space.check(x), np.asarray(beta, np.float64)
         batch = common_shape(x.shape[:-1], beta)
-        flat = np.ascontiguousarray(np.broadcast_to(x, (*batch, x.shape[-1])))
-        betas = np.ascontiguousarray(np.broadcast_to(beta, batch))
+        flat, betas = _read_only(x, (*batch, x.shape[-1])), _read_only(beta, batch)
         out = np.empty((betas.size, self.space.size))
         _reduced_gradients(self.arrays, flat.reshape(out.shape), betas.reshape(-1), out)
         return out.reshape(flat.shape)
@@ -267,6 +265,13 @@ def common_shape(batch: tuple[int, ...], beta: np.ndarray) -> tuple[int, ...]:
             f"beta has shape {beta.shape} for a batch of shape {batch}. Give one number, or an "
             "array that broadcasts against the batch."
         ) from error
+
+
+def _read_only(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """`x` broadcast to a shape, contiguous and read-only: kernels are compiled for one such type."""
+    view = np.ascontiguousarray(np.broadcast_to(x, shape)).view()
+    view.flags.writeable = False
+    return view
 
 
 def require(model: Any, needed: str, sampler: str, instead: str) -> None:

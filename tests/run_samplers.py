@@ -38,6 +38,7 @@ from statmech_ml.samplers import (
     SwendsenWang,
     Wolff,
     base,
+    block_gibbs,
 )
 
 
@@ -132,6 +133,11 @@ def main() -> None:
     walkers, well = EnsembleSampler(), DoubleWell(tilt=0.2, dim=2)
     state, _ = walkers.advance(well, walkers.init(well, 6, seed=7), np.full(6, 0.9), 9)
     found["ensemble"] = digest(state.x)
+    # From this many chains on, tables of sums take the place of matrix products.
+    rbm, n = runs()["block"][1], block_gibbs._WORTH_TABLES
+    layers = BlockGibbs()
+    state, _ = layers.advance(rbm, layers.init(rbm, n, seed=8), np.linspace(0.2, 0.9, n), 2)
+    found["block from tables"] = digest(state.x)
     print(json.dumps(found))
 
 

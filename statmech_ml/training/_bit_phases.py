@@ -39,44 +39,31 @@ def suits(shell: Any, x: Tensor, n_chains: int = 0) -> bool:
 
 def persistent(
     shell: Any, data: Tensor, h: np.ndarray, k: int, seed: int, step: int
-) -> tuple[Gradients, tuple[float, float], np.ndarray, np.ndarray]:
+) -> tuple[Gradients, list[float], np.ndarray, np.ndarray]:
     """A step of PCD-k of chains whose hidden units are h int8 (chain, n_hidden): the gradient, the
     means of F over both phases, and v and h of the chains afterwards."""
-    n, n_chains, n_visible, n_hidden = len(data), len(h), data.shape[1], h.shape[1]
+    n_chains, n_hidden = h.shape
     spins = shell.visible == "spins", shell.hidden == "spins"
     lows, steps = tuple(-int(s) for s in spins), tuple(1 + int(s) for s in spins)
     a, b, w = (p.detach().numpy() for p in (shell.visible_bias, shell.hidden_bias, shell.weights))
-    to_v = np.zeros(bit_layers.padded(n_visible), np.float32)
-    to_v[:n_visible] = a + lows[1] * w.sum(axis=1, dtype=np.float64) if spins[1] else a
-    to_h = np.full(bit_layers.padded(n_hidden), -np.inf, np.float32)
-    to_h[:n_hidden] = b + lows[0] * w.sum(axis=0, dtype=np.float64) if spins[0] else b
-    x, chains = (
-        np.empty((n + n_chains, n_visible), np.float32),
-        np.arange(n_chains, dtype=np.uint32),
-    )
-    x[:n] = data.numpy()
-    v = x[n:]
+    layers, key = (w, a, b, lows, steps), np.uint64(seed)
+    chains, v = np.arange(n_chains, dtype=np.uint32), np.empty((n_chains, len(a)), np.int8)
 
     def run(part: slice) -> None:
-        bit_phases.walk(
-            h[part], w, (to_v, to_h), lows, steps,
-            np.uint64(seed), chains[part], step * k, k, v[part],
-        )  # fmt: skip
+        bit_phases.walk(h[part], *layers, key, chains[part], step * k, k, v[part])
 
-    over_chains(n_chains, k * n_chains * (n_visible + n_hidden), run)
-    slope, constant = -a, 0.0
-    if spins[1]:  # log 2 cosh f = log(1 + exp(2 f)) - f
-        slope, constant = w.sum(axis=1) - a, float(b.sum())
-    sums, products = np.empty(n_visible + n_hidden, np.float32), np.empty_like(w)
-    energies, drawn = np.empty(2), np.empty_like(h)
+    over_chains(n_chains, k * (v.size + h.size), run)
+    sums, products = np.empty(len(a) + n_hidden, np.float32), np.empty_like(w)
+    energies, after = np.empty(2), np.empty_like(h)
     bit_phases.phases(
-        x, w, to_h, lows, steps, slope, np.uint64(seed), chains, (step + 1) * k,
-        sums, products, energies, drawn,
-    )  # fmt: skip
-    found = {"visible_bias": sums[:n_visible], "hidden_bias": sums[n_visible:], "weights": products}
-    gradients = {name: torch.from_numpy(value) for name, value in found.items()}
-    data_energy, model_energy = (constant + energies).tolist()
-    return gradients, (data_energy, model_energy), v.astype(shell.space.dtype), drawn
+        data.numpy(), v, *layers, key, chains, (step + 1) * k, sums, products, energies, after
+    )
+    gradients = {
+        "visible_bias": torch.from_numpy(sums[: len(a)]),
+        "hidden_bias": torch.from_numpy(sums[len(a) :]),
+        "weights": torch.from_numpy(products),
+    }
+    return gradients, energies.tolist(), v, after
 
 
 def phase_sums(shell: Any, x: Tensor, share: Tensor) -> tuple[Gradients, Tensor]:

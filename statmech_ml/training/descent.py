@@ -163,12 +163,11 @@ class _Plain:
         self.param_groups[0]["lr"] = float(state["param_groups"][0]["lr"])
 
     def step(self) -> None:
-        """One step along the gradients that the parameters hold."""
+        """One step along the gradients, which all parameters hold."""
         rate = self.param_groups[0]["lr"]
+        parameters = self.param_groups[0]["params"]
         with torch.no_grad():
-            for p in self.param_groups[0]["params"]:
-                if p.grad is not None:
-                    p.add_(p.grad, alpha=-rate)
+            torch._foreach_add_(parameters, [p.grad for p in parameters], alpha=-rate)
 
 
 def _optimizer(

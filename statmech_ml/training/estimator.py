@@ -25,7 +25,9 @@ from ..errors import InvalidInput
 from ..models import BernoulliRBM
 from ..partition import LogZ, Weights, ais, exact_sum
 from ..samplers import BlockGibbs, State
+from ._arguments import check_at_least
 from .contrastive import PersistentCD
+from .descent import EXPLODED
 from .pseudo_likelihood import pseudo_log_likelihood
 
 _EXACT = 20  # units of a smaller layer that is summed over without being asked
@@ -58,11 +60,12 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     Attributes
     ----------
     components_ : array (n_components, n_features)
-        The weights, of the dtype of the data (float32 or float64), as are the biases.
+        The weights, of the dtype of the data (float32 or float64), as are the biases; learnt in
+        single precision.
     intercept_hidden_ : array (n_components,)
     intercept_visible_ : array (n_features,)
-    chains_ : array (n_chains, n_features) int8
-        The visible units of the persistent chains.
+    chains_, h_samples_ : array (n_chains, n_features) and (n_chains, n_components), int8
+        The visible and the hidden units of the persistent chains.
     model_ : BernoulliRBM
         The machine as an array model.
 
@@ -74,12 +77,12 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [Interval(Real, 0, EXPLODED, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "n_iter": [Interval(Integral, 0, None, closed="left")],
         "k": [Interval(Integral, 1, None, closed="left")],
         "n_chains": [None, Interval(Integral, 1, None, closed="left")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, EXPLODED, closed="left")],
         "threshold": [None, Real],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -159,12 +162,16 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             else:
                 log_z = ais(Weights(model), n_levels=1000, n_chains=100, rng=self._seed)
         value = log_z.value if isinstance(log_z, LogZ) else float(log_z)
+        if not np.isfinite(value):
+            raise InvalidInput(f"log_z={log_z!r} is no finite number.")
         return -model.free_energy(X) - value
 
     def gibbs(self, v: Any) -> np.ndarray:
-        """One Gibbs sweep from bits v (n_samples, n_features): h given v, then v given h; int8."""
-        self._steps += 1
-        return self._swept(self._bits(v).astype(np.int8), 1, self._steps)
+        """One Gibbs sweep from bits v (n_samples, n_features): h given v, then v given h; int8.
+
+        Each call of `gibbs` or `sample` draws anew; learning is not touched by them.
+        """
+        return self._swept(self._bits(v).astype(np.int8), 1, self._next_draw())
 
     def sample(self, n_samples: int = 1, n_sweeps: int = 1000) -> np.ndarray:
         """Configurations of independent Gibbs chains from random starts, int8 (n, n_features).
@@ -172,10 +179,11 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         They are samples of the machine where `n_sweeps` exceeds its mixing time by far.
         """
         check_is_fitted(self)
-        self._steps += 1
-        chains = np.arange(n_samples, dtype=np.uint32)
-        start = self.model_.space.random(self._seed + self._steps, chains)
-        return self._swept(start, n_sweeps, self._steps)
+        check_at_least("n_samples", n_samples, 1, "configurations")
+        check_at_least("n_sweeps", n_sweeps, 1, "sweeps")
+        seed = self._next_draw()
+        start = self.model_.space.random(seed, np.arange(n_samples, dtype=np.uint32))
+        return self._swept(start, n_sweeps, seed)
 
     @property
     def model_(self) -> BernoulliRBM:
@@ -185,7 +193,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     def _begin(self, X: np.ndarray) -> None:
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self._steps = 0
+        self._steps = self._draws = 0
         n_features = X.shape[1]
         weights = np.random.default_rng(self._seed).normal(
             0.0, 0.01, (self.n_components, n_features)
@@ -195,31 +203,39 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.intercept_visible_ = np.zeros(n_features, X.dtype)
         self._n_features_out = self.n_components
         method = PersistentCD(self.k, self.n_chains or self.batch_size)
-        self.chains_ = method.init(self._shell(X.dtype), X, self._seed)["x"]
+        carried = method.init(self._shell(np.float32), X, self._seed)
+        self.chains_, self.h_samples_ = carried["x"], carried["h"]
 
     def _learn(self, X: np.ndarray, batches: list[np.ndarray]) -> None:
-        """A step of gradient descent for each batch, rows of X."""
-        shell = self._shell(self.components_.dtype)
+        """A step of gradient descent for each batch, rows of X, in single precision."""
+        shell = self._shell(np.float32)
         method = PersistentCD(self.k, len(self.chains_))
-        data = torch.from_numpy(X.astype(self.components_.dtype, copy=False))
-        carried = {"x": self.chains_}
+        data = torch.from_numpy(X.astype(np.float32, copy=False))
+        carried = {"x": self.chains_, "h": self.h_samples_}
+        named = dict(shell.named_parameters())
+        parameters = list(named.values())
+        rate = min(self.learning_rate, float(np.finfo(np.float32).max))
+        decay = 1.0 - self.learning_rate * self.weight_decay
         for rows in batches:
-            batch = data[torch.from_numpy(rows)]
+            batch = data.index_select(0, torch.from_numpy(rows))
             step = method.gradient(shell, batch, carried, self._seed, self._steps)
             carried, self._steps = step.carried, self._steps + 1
+            gradients = [step.gradients[name] for name in named]
             with torch.no_grad():
-                shell.weights.mul_(1.0 - self.learning_rate * self.weight_decay)
-                for name, parameter in shell.named_parameters():
-                    parameter.sub_(self.learning_rate * step.gradients[name])
-        if not all(bool(torch.isfinite(p).all()) for p in shell.parameters()):
+                if decay != 1.0:
+                    shell.weights.mul_(decay)
+                torch._foreach_add_(parameters, gradients, alpha=-rate)
+        largest = max(float(p.detach().abs().max()) for p in parameters)
+        if not largest <= EXPLODED:  # NaN is not
             raise InvalidInput(
-                f"The parameters left the finite numbers with learning_rate={self.learning_rate:g};"
-                " the estimator keeps those of before. Use a smaller one."
+                f"The parameters grew to {largest:.3g} with learning_rate={self.learning_rate:g}; "
+                "the estimator keeps those of before. Use a smaller one."
             )
-        self.chains_ = carried["x"]
-        self.components_ = np.ascontiguousarray(shell.weights.detach().numpy().T)
-        self.intercept_hidden_ = shell.hidden_bias.detach().numpy().copy()
-        self.intercept_visible_ = shell.visible_bias.detach().numpy().copy()
+        self.chains_, self.h_samples_ = carried["x"], carried["h"]
+        dtype = self.components_.dtype
+        self.components_ = np.ascontiguousarray(shell.weights.detach().numpy().T, dtype)
+        self.intercept_hidden_ = shell.hidden_bias.detach().numpy().astype(dtype)
+        self.intercept_visible_ = shell.visible_bias.detach().numpy().astype(dtype)
 
     def _shell(self, dtype: Any) -> Any:
         precision = torch.float32 if np.dtype(dtype) == np.float32 else torch.float64
@@ -230,13 +246,21 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         with torch.no_grad():
             return np.asarray(pseudo_log_likelihood(shell, torch.from_numpy(X.astype(np.float64))))
 
-    def _swept(self, v: np.ndarray, n_sweeps: int, step: int) -> np.ndarray:
-        chains = np.arange(len(v), dtype=np.uint32)
-        state = State(v, self._seed + step, chains, 0)
+    def _next_draw(self) -> int:
+        """The seed of the next draw."""
+        self._draws += 1
+        return int(
+            np.random.SeedSequence((self._seed, self._draws)).generate_state(1, np.uint64)[0]
+        )
+
+    def _swept(self, v: np.ndarray, n_sweeps: int, seed: int) -> np.ndarray:
+        state = State(v, seed, np.arange(len(v), dtype=np.uint32), 0)
         return BlockGibbs().advance(self.model_, state, np.ones(len(v)), n_sweeps)[0].x
 
     def _given(self, X: Any, reset: bool) -> np.ndarray:
         """X as a float array of bits or of numbers in [0, 1]."""
+        if isinstance(X, np.ma.MaskedArray):
+            raise InvalidInput("X is a masked array, and what is masked would be lost. Fill it in.")
         X = validate_data(self, X, dtype=(np.float64, np.float32), reset=reset)
         if self.threshold is not None:
             return (self.threshold < X).astype(X.dtype)

@@ -124,7 +124,7 @@ def test_samples_follow_the_model(seed, assert_unbiased, assert_rejected):
     exact = float(p @ states @ np.arange(1, 6))
 
     def z(seed: int, scale: int, n_sweeps: int = 50) -> float:
-        rbm._seed = seed
+        rbm._seed, rbm._draws = seed, 0
         x = rbm.sample(4000 * scale, n_sweeps) @ np.arange(1, 6)
         return float((x.mean() - exact) / (x.std() / np.sqrt(len(x))))
 
@@ -165,6 +165,8 @@ def test_grey_data_are_means_of_bits():
         ({}, BITS * 2, "the units are bits"),
         ({}, BITS - 0.5, "threshold"),
         ({}, np.full((4, 5), np.nan), "NaN"),
+        ({}, np.ma.masked_equal(BITS, 0), "masked"),
+        ({"learning_rate": 1e300}, BITS, "learning_rate"),
         ({"k": 0}, BITS, "'k' parameter"),
         ({"n_chains": 0}, BITS, "'n_chains' parameter"),
         ({"learning_rate": -1.0}, BITS, "'learning_rate' parameter"),
@@ -178,7 +180,36 @@ def test_bad_input(settings, X, message):
 def test_divergence_keeps_the_machine():
     rbm = RBMEstimator(n_components=3, n_iter=2, random_state=0).fit(BITS)
     before = rbm.components_.copy()
-    rbm.set_params(learning_rate=1e200, weight_decay=1e200)
+    rbm.set_params(learning_rate=1e5, weight_decay=1e5)
     with pytest.raises(InvalidInput, match="learning_rate"):
         rbm.partial_fit(BITS)
     assert np.array_equal(rbm.components_, before)
+
+
+def test_drawing_does_not_change_what_is_learnt():
+    one, two = (RBMEstimator(n_components=3, n_iter=2, random_state=4).fit(BITS) for _ in "ab")
+    assert not np.array_equal(one.sample(20, n_sweeps=3), one.sample(20, n_sweeps=3))
+    one.gibbs(BITS)
+    assert np.array_equal(one.partial_fit(BITS).components_, two.partial_fit(BITS).components_)
+
+
+@pytest.mark.parametrize("batch_size", [10, 32, 64])
+def test_single_and_double_precision_learn_the_same_from_grey_data(batch_size):
+    """One step from equal starts: the positive phase takes means of bits as they are."""
+    grey = np.random.default_rng(3).random((64, 20))
+    found = []
+    for dtype in (np.float32, np.float64):
+        rbm = RBMEstimator(4, batch_size=batch_size, n_chains=1, n_iter=1, random_state=0)
+        found.append(rbm.fit(grey.astype(dtype)).intercept_visible_)
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [((-1,), "n_samples"), ((2.5,), "n_samples"), ((2, -5), "n_sweeps")]
+)
+def test_bad_sample(arguments, message):
+    rbm = RBMEstimator(n_components=3, n_iter=1, random_state=0).fit(BITS)
+    with pytest.raises(InvalidInput, match=message):
+        rbm.sample(*arguments)
+    with pytest.raises(InvalidInput, match="log_z"):
+        rbm.log_likelihood(BITS, log_z=float("nan"))

@@ -113,7 +113,7 @@ def _adapting_for_ever(model, sampler, state, betas) -> np.ndarray:  # type: ign
     for _ in range(120):
         moving = replace(sampler, step_size=tuple(np.exp(log_step).tolist()))
         state, info = moving.advance(model, state, betas, 1)
-        log_step += 0.5 * (np.exp(-np.maximum(info["energy_error"], 0.0)) - sampler.target)
+        log_step += 2.0 * (np.exp(-np.maximum(info["energy_error"], 0.0)) - sampler.target)
     return np.asarray(state.x)
 
 

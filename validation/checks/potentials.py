@@ -151,7 +151,7 @@ def _ensemble(
     """Small ensembles from exact draws of five normals, 15 sweeps later: 2E is chi-square."""
     model, sampler = Gaussian(dim=5), EnsembleSampler(_unbalanced() if unbalanced else None)
     x = []
-    for k in range(60 * scale):
+    for k in range(30 * scale):
         start = model.draws(seed, np.arange(10 * k, 10 * k + 10, dtype=np.uint32))
         state = sampler.init(model, 10, derive_seed(seed, f"{k}"), start)
         x.append(sampler.advance(model, state, np.full(10, beta), 15)[0].x)

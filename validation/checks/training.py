@@ -403,8 +403,8 @@ CHECKS = (
         "parameters, and PCD and tempered PCD end within sampling error of it (Wilks's law).",
         _maximum,
         (
-            Mutant("weights that decay", partial(_maximum, decay=0.08)),
-            Mutant("a fiftieth of the steps", partial(_maximum, steps=_STEPS // 50)),
+            Mutant("weights that decay", partial(_maximum, decay=0.12)),
+            Mutant("a sixtieth of the steps", partial(_maximum, steps=_STEPS // 60)),
         ),
         tier="full",
     ),
