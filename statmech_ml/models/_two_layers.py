@@ -2,16 +2,12 @@
 
     E(v, h) = own(v) + own(h) - f(v).h,    f(v) the fields of the visible units on the hidden ones.
 
-Only the visible units are the event; the hidden ones are summed out, unit by unit:
-
-    F_beta(v) = beta own(v) - sum_j log sum_h exp(-beta (own(h) - f_j(v) h)),
-
-which is *not* beta F_1(v) (but up to a constant it is where hidden units are normal). Matrix
+Only the visible units are the event; the hidden ones are summed out (`_summed_out`). Matrix
 products run in the precision that the caller names: doubles for energies, and what `BlockGibbs`
 asks for.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from functools import cached_property
 from typing import Any, Self
 
@@ -19,14 +15,14 @@ import numpy as np
 
 from ..errors import InvalidInput
 from ..spaces import Space
-from ..systems import Model, common_shape
+from ..systems import common_shape
 from ._arguments import numbers
 from ._conditioned import split
-from ._thaw import thaw
+from ._summed_out import HiddenSummedOut
 from ._units import Units, with_width
 
 
-class TwoLayers(Model, ABC):
+class TwoLayers(HiddenSummedOut):
     """A restricted Boltzmann machine, as a model of its visible units."""
 
     capabilities = frozenset({"Conditional"})
@@ -42,20 +38,6 @@ class TwoLayers(Model, ABC):
         self.hidden_space = hidden.space(len(self.hidden_bias))
         self.lattice = None
         self._casts: dict[np.dtype, tuple[np.ndarray, np.ndarray]] = {}
-
-    @property
-    def n_visible(self) -> int:
-        """Number of visible units."""
-        return int(self.space.size)
-
-    @property
-    def n_hidden(self) -> int:
-        """Number of hidden units."""
-        return len(self.hidden_bias)
-
-    @abstractmethod
-    def visible_energy(self, v: np.ndarray) -> np.ndarray:
-        """own(v): the energy of the visible units alone, float64 (*batch,)."""
 
     @abstractmethod
     def features(self, v: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
@@ -125,32 +107,6 @@ class TwoLayers(Model, ABC):
         own = self.visible_energy(v) + self._hidden_own(h)
         return np.asarray(own - (self.hidden_field(v) * h).sum(axis=-1))
 
-    def free_energy(self, v: Any) -> np.ndarray:
-        """F_1(v) = -log sum_h exp(-E(v, h)), float64, (*batch, n_visible) -> (*batch,)."""
-        return self.reduced_energy(v, 1.0)
-
-    def energy(self, v: Any) -> np.ndarray:
-        """The energy of the event: F_1(v), float64, (*batch,)."""
-        return self.free_energy(v)
-
-    def reduced_energy(self, v: Any, beta: Any) -> np.ndarray:
-        """F_beta(v), float64; beta and the batch broadcast against each other."""
-        v, beta = self.space.check(v, "v"), np.asarray(beta, np.float64)
-        common_shape(v.shape[:-1], beta)
-        hidden = self.hidden_units.log_sum(self.hidden_field(v), beta[..., None])
-        return np.asarray(beta * self.visible_energy(v) - hidden.sum(axis=-1))
-
-    def slope(self, v: Any, beta: Any) -> np.ndarray:
-        """dF_beta(v)/dbeta, the mean of E(v, h) over h given v, float64 (*batch,)."""
-        v, beta = self.space.check(v, "v"), np.asarray(beta, np.float64)
-        hidden = self.hidden_units.mean_energy(self.hidden_field(v), beta[..., None])
-        return np.asarray(self.visible_energy(v) + hidden.sum(axis=-1))
-
-    def hidden_mean(self, v: Any, beta: Any = 1.0) -> np.ndarray:
-        """The mean of h given v, float64 (*batch, n_hidden)."""
-        v, beta = self.space.check(v, "v"), np.asarray(beta, np.float64)
-        return self.hidden_units.mean(self.hidden_field(v), beta[..., None])
-
     def hidden_logits(self, v: np.ndarray, beta: Any, dtype: Any = np.float64) -> np.ndarray:
         """Log-odds of the higher value of each hidden unit given v, (*batch, n_hidden)."""
         return _log_odds(self.hidden_field(v, dtype), self.hidden_units, beta)
@@ -162,13 +118,6 @@ class TwoLayers(Model, ABC):
         mean = self.hidden_field(v, dtype)
         width = with_width(np.asarray(beta, dtype))[..., None] ** -0.5
         return mean, np.broadcast_to(width, mean.shape)
-
-    def thaw(self, dtype: Any = None) -> Any:
-        """The trainable torch shell that starts from these parameters (`training.TrainableRBM`).
-
-        dtype: torch.float32 (the default) or torch.float64.
-        """
-        return thaw(self, dtype)
 
     def _cast(self, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
         """Hidden bias and weights (n_features, n_hidden) in `dtype`; kept."""

@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InvalidInput
-from ..systems import Model, common_shape
+from ..systems import Model
 from ._arguments import frozen, numbers
 from ._conditioned import split
-from ._thaw import thaw
+from ._summed_out import HiddenSummedOut
 from ._units import units_named
 
 
@@ -107,7 +107,7 @@ class HiddenSummed(NamedTuple):
         return self.delta_reduced_energy(x, site, value, 1.0)
 
 
-class BoltzmannMachine(Model):
+class BoltzmannMachine(HiddenSummedOut):
     """A Boltzmann machine, as a model of its visible units.
 
     Parameters
@@ -158,16 +158,6 @@ class BoltzmannMachine(Model):
         self.space = self.visible_units.space(n)
         self.lattice = None
 
-    @property
-    def n_visible(self) -> int:
-        """Number of visible units."""
-        return int(self.space.size)
-
-    @property
-    def n_hidden(self) -> int:
-        """Number of hidden units, 0 of a fully visible machine."""
-        return len(self.hidden_bias)
-
     @cached_property
     def arrays(self) -> Pairs | HiddenSummed:  # type: ignore[override]
         """What kernels see."""
@@ -183,9 +173,9 @@ class BoltzmannMachine(Model):
         v = v.astype(np.float64)
         return -(v @ self.visible_bias + 0.5 * ((v @ self.couplings) * v).sum(axis=-1))
 
-    def hidden_field(self, v: np.ndarray) -> np.ndarray:
-        """b + v.W, float64 (*batch, n_hidden)."""
-        return np.asarray(self.hidden_bias + v.astype(np.float64) @ self.weights)
+    def hidden_field(self, v: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
+        """b + v.W, (*batch, n_hidden)."""
+        return np.asarray(self.hidden_bias + v.astype(np.float64) @ self.weights, dtype)
 
     def joint_energy(self, v: Any, h: Any) -> np.ndarray:
         """E(v, h), float64: (*batch, n_visible), (*batch, n_hidden) -> (*batch,)."""
@@ -194,32 +184,6 @@ class BoltzmannMachine(Model):
             return self.visible_energy(v)
         h = self.hidden_units.space(self.n_hidden).check(h, "h")
         return self.visible_energy(v) - (self.hidden_field(v) * h).sum(axis=-1)
-
-    def free_energy(self, v: Any) -> np.ndarray:
-        """F_1(v) = -log sum_h exp(-E(v, h)), float64 (*batch,): the energy of the event."""
-        return self.reduced_energy(v, 1.0)
-
-    def energy(self, v: Any) -> np.ndarray:
-        """F_1(v), float64 (*batch,)."""
-        return self.reduced_energy(v, 1.0)
-
-    def reduced_energy(self, v: Any, beta: Any) -> np.ndarray:
-        """F_beta(v), float64; beta and the batch broadcast against each other."""
-        v, beta = self.space.check(v, "v"), np.asarray(beta, np.float64)
-        common_shape(v.shape[:-1], beta)
-        hidden = self.hidden_units.log_sum(self.hidden_field(v), beta[..., None])
-        return np.asarray(beta * self.visible_energy(v) - hidden.sum(axis=-1))
-
-    def slope(self, v: Any, beta: Any) -> np.ndarray:
-        """dF_beta(v)/dbeta, the mean of E(v, h) over h given v, float64 (*batch,)."""
-        v, beta = self.space.check(v, "v"), np.asarray(beta, np.float64)
-        hidden = self.hidden_units.mean_energy(self.hidden_field(v), beta[..., None])
-        return np.asarray(self.visible_energy(v) + hidden.sum(axis=-1))
-
-    def hidden_mean(self, v: Any, beta: Any = 1.0) -> np.ndarray:
-        """The mean of h given v, float64 (*batch, n_hidden)."""
-        v, beta = self.space.check(v, "v"), np.asarray(beta, np.float64)
-        return self.hidden_units.mean(self.hidden_field(v), beta[..., None])
 
     def condition(self, sites: Any, values: Any) -> "BoltzmannMachine":
         """The machine of the other visible units, given that those at `sites` have `values`.
@@ -266,13 +230,6 @@ class BoltzmannMachine(Model):
         couplings[:n, :n] = self.couplings
         couplings[:n, n:], couplings[n:, :n] = self.weights, self.weights.T
         return frozen(Pairs(np.concatenate([self.visible_bias, self.hidden_bias]), couplings, 0.0))
-
-    def thaw(self, dtype: Any = None) -> Any:
-        """The trainable torch shell that starts from these parameters.
-
-        dtype: torch.float32 (the default) or torch.float64.
-        """
-        return thaw(self, dtype)
 
     def __repr__(self) -> str:
         hidden = f", {self.n_hidden} hidden {self.hidden_units.name}" if self.n_hidden else ""

@@ -77,7 +77,7 @@ class Thermodynamics:
         Visible units.
     status : str
         "ok", or why errors should not be trusted, by the thresholds of `LogZ`: "low ess", "low
-        overlap", "few round trips", "drifting", "constant weights".
+        overlap", "few round trips", "drifting", "few chains", "constant weights".
     ladder : float64 (rung,)
         The betas that were sampled.
     diagnostics : mapping
@@ -197,7 +197,8 @@ def thermodynamics(
         Betas to sample, ascending; they must cover what is asked for and the reference. By default
         tuned to a swap acceptance of a half between the reference and the coldest temperature.
     n_chains : int, default 16
-        Independent ladders, at least 4; their scatter is the error.
+        Independent ladders, at least 4; their scatter is the error. Below 8 the status is "few
+        chains": errors are right on average, but off by factors in single runs.
     n_draws : int, default 400
         Draws of each rung of each ladder.
     burn_in : int, optional
@@ -252,6 +253,11 @@ def thermodynamics(
     check_count("thin", thin, 1)
     if burn_in is not None:
         check_count("burn_in", burn_in, 0)
+    if observable is not None and not callable(observable):
+        raise InvalidInput(
+            f"observable={observable!r} is no function. Give one of configurations, (n, size) -> "
+            "(n,), such as lambda x: x.sum(axis=1), which is the default."
+        )
     at, log_z, log_z_error = reference_of(model, asked, moves, reference)
     seeds = np.random.SeedSequence(_rng.seed_from(rng)).generate_state(2, np.uint64)
     low, high = min(at, float(asked.min())), max(at, float(asked.max()))

@@ -176,16 +176,19 @@ class Unadjusted(Langevin):
         found = np.atleast_1d(self.effective_temperature)
         worst = float(found[np.argmax(np.abs(np.log(found)))])
         if abs(worst - 1.0) > _OFF:
-            demanded = float(np.sqrt(np.max(self._variance())))
             warnings.warn(
                 f"{type(self).__name__} with step_size={self.step_size!r} and "
                 f"noise={self.noise!r} samples at the temperature {worst:.4g} and not at 1: "
                 f"{self.balance} = {worst:.4g}, so that beta is in effect {1.0 / worst:.4g} times "
-                f"what was asked for. Leave noise= out (it is then {demanded:.4g}), and set "
-                "temperatures by beta=.",
+                f"what was asked for. {self._cure()}",
                 EffectiveTemperatureWarning,
                 stacklevel=3,
             )
+
+    def _cure(self) -> str:
+        """What brings the temperature to 1, for the warning."""
+        demanded = float(np.sqrt(np.max(self._variance())))
+        return f"Leave noise= out (it is then {demanded:.4g}), and set temperatures by beta=."
 
     def _require_finite(self, model: Any, x: np.ndarray, also: np.ndarray | float = 0.0) -> None:
         """InvalidInput where chains left the finite numbers: x (chain, dim), also (chain,)."""
@@ -201,6 +204,17 @@ class Unadjusted(Langevin):
 
     def _told_steps(self) -> str:
         return f"steps up to {np.max(self.step_size):g}"
+
+
+def finite(name: str, given: Any) -> float:
+    """A setting that is one finite number, or InvalidInput."""
+    try:
+        value = float(given)
+    except (TypeError, ValueError):
+        value = math.nan
+    if isinstance(given, str) or not math.isfinite(value):
+        raise InvalidInput(f"{name}={given!r} must be one finite number, for all chains.")
+    return value
 
 
 def _positive(name: str, given: Any) -> PerChain:

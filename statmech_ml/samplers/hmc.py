@@ -63,7 +63,9 @@ class HMC(Sampler):
         The diagonal of the mass matrix: best the inverse variances. Default: ones, or what the
         warm-up finds, equal for chains at one beta, with a geometric mean of 1. Kept as a tuple.
     jitter : float in [0, 1), default 0.5
-        Numbers of steps are uniform in n_steps (1 - jitter) .. n_steps (1 + jitter).
+        Numbers of steps are uniform in n_steps (1 - jitter) .. n_steps (1 + jitter), and for any
+        jitter > 0 at least in n_steps - 1 .. n_steps + 1: whole numbers know no smaller spread. 0
+        keeps them all at n_steps, and a trajectory of one step has none.
     adjusted : bool, default True
         Whether to accept and reject; without it the law is biased by the step (`invariant` is
         False), on N(0, 1) to a variance of 1 / (1 - eps^2 / 4).
@@ -141,7 +143,10 @@ class HMC(Sampler):
     @property
     def lengths(self) -> tuple[int, int]:
         """Fewest and most steps of a trajectory."""
-        spread = self.jitter * self.n_steps
+        if self.n_steps == 1:
+            return 1, 1
+        # A spread below one step would round to none, and trajectories to one fixed length.
+        spread = max(1.0, self.jitter * self.n_steps) if self.jitter else 0.0
         fewest = max(1, math.ceil(self.n_steps - spread))
         return fewest, max(fewest, math.floor(self.n_steps + spread))
 

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..errors import InvalidInput
+from ._langevin import finite
 from ._minibatch import Stochastic
 
 
@@ -52,12 +53,14 @@ class SGHMC(Stochastic):
     friction : float, default 1.0
         C, a rate; momenta forget within 1 / (eps C) moves.
     noise_estimate : float, default 0.0
-        B, at most C: eps / 2 times the variance of the gradient, which info["gradient_noise"]
-        measures. 0 where gradients are exact.
+        B, below C: eps / 2 times the variance of the gradient, which info["gradient_noise"]
+        measures. 0 where gradients are exact: full gradients have no noise that would make up for
+        what is left out, and the temperature is then 1 - B / C.
     noise : float or tuple of float (one per chain), optional
         Standard deviation of the noise in one kick; default sqrt(2 eps (C - B)). With another one
-        the effective temperature is (noise^2 + 2 eps B) / (2 eps C), and `check` warns unless that
-        is 1.
+        the effective temperature is (noise^2 + 2 eps B) / (2 eps C), B counting with batches only.
+
+    `check` warns unless the effective temperature is 1.
 
     Info of `advance` holds "effective_temperature"; "kinetic_temperature", mean p^2 over moves and
     coordinates; and with batches "gradient_noise" and "temperature_rise", (eps S / 2 - B) / C.
@@ -69,11 +72,16 @@ class SGHMC(Stochastic):
 
     stream: ClassVar[str] = "sghmc/philox4x32-10/1"
     carries: ClassVar[str] = "momenta"
-    balance: ClassVar[str] = "(noise^2 + 2 step_size noise_estimate) / (2 step_size friction)"
+    balance: ClassVar[str] = (
+        "(noise^2 + 2 step_size noise_estimate) / (2 step_size friction), the estimate counting "
+        "with minibatches only,"
+    )
     stability: ClassVar[str] = "where step_size^2 curvature exceeds 2 (2 - step_size friction)"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("friction", "noise_estimate"):
+            object.__setattr__(self, name, finite(name, getattr(self, name)))
         damping = float(np.max(self.step_size) * self.friction)
         if not (self.friction > 0.0 and damping < 2.0):
             raise InvalidInput(
@@ -91,9 +99,29 @@ class SGHMC(Stochastic):
     def _variance(self) -> np.ndarray:
         return 2.0 * np.asarray(self.step_size) * (self.friction - self.noise_estimate)
 
+    @property
+    def effective_temperature(self) -> float | np.ndarray:
+        """The temperature that step and noise imply, in units of the model's: a number or (chain,).
+
+        With batches it takes `noise_estimate` at its word; info["temperature_rise"] says what the
+        measured noise of the gradients adds to it.
+        """
+        if self.noise is None and self.batch_size is None and self.noise_estimate:
+            return 1.0 - self.noise_estimate / self.friction
+        return super().effective_temperature
+
+    def _cure(self) -> str:
+        if self.batch_size is None and self.noise_estimate:
+            return (
+                f"noise_estimate={self.noise_estimate:g} leaves out what minibatches would add, "
+                "but full gradients have no noise: use noise_estimate=0, or give batch_size=."
+            )
+        return super()._cure()
+
     def _implied(self, noise: np.ndarray) -> np.ndarray:
         steps = np.asarray(self.step_size)
-        gradients = 2.0 * steps * self.noise_estimate
+        known = 0.0 if self.batch_size is None else self.noise_estimate
+        gradients = 2.0 * steps * known
         return np.asarray((noise**2 + gradients) / (2.0 * steps * self.friction))
 
     def _move(self, n_chains: int) -> Any:

@@ -4,10 +4,11 @@ With offsets mu of the features f of the visible units and lambda of the hidden 
 -(f - mu).W.(h - lambda) + ... is the same machine with other biases; its gradient, taken back to
 the biases of the plain form, is
 
-    dW' = dW - mu db^T - da lambda^T,    da' = da - dW' lambda,    db' = db - dW'^T mu,
+    dW' = dW - mu db^T - da lambda^T + decay W,    da' = da - dW' lambda,    db' = db - dW'^T mu,
 
-which does not change when units are relabelled 0 <-> 1, and steps towards the same fixed points.
-mu is the mean of the data, lambda a running mean of <h|v> over batches, with the rate 0.01 of the
+with the decay of the weights in dW' before it is taken back: added afterwards it would move W
+without the biases, and pull training to another optimum. The gradient does not change when units
+are relabelled 0 <-> 1, and steps towards the same fixed points. mu is the mean of the data, lambda a running mean of <h|v> over batches, with the rate 0.01 of the
 reference: J. Melchior, A. Fischer and L. Wiskott, J. Mach. Learn. Res. 17, 99 (2016),
 arXiv:1311.1354, algorithm 1 (the variant "dd"); G. Montavon and K.-R. Mueller (2012),
 doi:10.1007/978-3-642-35289-8_33.
@@ -47,12 +48,17 @@ class Centring:
         with torch.no_grad():
             self.hidden = torch.lerp(self.hidden, shell.hidden_mean(batch).mean(dim=0), RATE)
 
-    def __call__(self, plain: Gradients) -> Gradients:
-        """The centred gradient, of the shapes of the plain one."""
+    def __call__(self, plain: Gradients, decay: Tensor | None = None) -> Gradients:
+        """The centred gradient, of the shapes of the plain one.
+
+        `decay` is what weight decay adds to the gradient by the weights, of their shape.
+        """
         shape, n_hidden = plain["weights"].shape, len(self.hidden)
         a, b = plain["visible_bias"].flatten(), plain["hidden_bias"]
         w = plain["weights"].reshape(-1, n_hidden)
         w = w - torch.outer(self.visible, b) - torch.outer(a, self.hidden)
+        if decay is not None:
+            w = w + decay.reshape(-1, n_hidden)
         return plain | {
             "weights": w.reshape(shape),
             "visible_bias": (a - w @ self.hidden).reshape(plain["visible_bias"].shape),

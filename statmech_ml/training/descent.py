@@ -1,6 +1,6 @@
 """One step of the optimiser: decay, clipping, the step itself, and the running mean of parameters.
 
-    g <- g + decay W                       on weights, not on biases
+    g <- g + decay W                       on weights, not on biases (`training.centring` has its own)
     g <- g min(1, clip / |g|)              |g| over all parameters together
     theta <- optimiser(theta, g)
     ema <- ema rate + theta (1 - rate)
@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,7 +55,7 @@ class Descent:
         )
         self.schedule = None if schedule is None else _schedule(self.optimizer, schedule)
         self.weight_decay = _number("weight_decay", weight_decay, 0.0, math.inf)
-        self.decayed = shell.decayed
+        self.decayed = tuple(name for name in shell.decayed if name in self.parameters)
         self.clip = None if clip is None else _number("clip", clip, 0.0, math.inf, open_=True)
         self.rate = None if ema is None else _number("ema", ema, 0.0, 1.0, open_=True)
         self.ema = None if ema is None else self.copy()
@@ -81,12 +82,21 @@ class Descent:
         }
         return state
 
-    def step(self, gradients: Gradients) -> Moved:
-        """Move the parameters; a gradient that is not finite moves nothing and has such a norm."""
-        if self.weight_decay:
+    def decay(self, name: str) -> Tensor | None:
+        """What weight decay adds to the gradient by this parameter; None where it adds nothing."""
+        if not self.weight_decay or name not in self.decayed:
+            return None
+        return self.weight_decay * self.parameters[name].detach()
+
+    def step(self, gradients: Gradients, decay: bool = True) -> Moved:
+        """Move the parameters; a gradient that is not finite moves nothing and has such a norm.
+
+        `decay` says whether the decay of the weights is still to be added.
+        """
+        if self.weight_decay and decay:
             gradients = dict(gradients)
             for name in self.decayed:
-                gradients[name] = gradients[name] + self.weight_decay * self.parameters[name].data
+                gradients[name] = gradients[name] + self.weight_decay * self.parameters[name].detach()
         norm = _norm([gradients[name] for name in self.parameters])
         if not math.isfinite(norm):
             return Moved(norm, False)
@@ -185,7 +195,7 @@ def _optimizer(
             "without optimizer=. Give the rate to the optimiser: optimizer=lambda p: Adam(p, "
             "lr=1e-3)."
         )
-    found = made(list(parameters.values())) if callable(made) else None
+    found = _called("optimizer", made, list(parameters.values()))
     if not isinstance(found, torch.optim.Optimizer):
         raise InvalidInput(
             f"optimizer={made!r} must be a function of the parameters that returns a torch "
@@ -205,7 +215,7 @@ def _optimizer(
 def _schedule(
     optimizer: torch.optim.Optimizer, made: ScheduleMaker
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    found = made(optimizer) if callable(made) else None
+    found = _called("schedule", made, optimizer)
     kinds = torch.optim.lr_scheduler
     if not isinstance(found, kinds.LRScheduler) or isinstance(found, kinds.ReduceLROnPlateau):
         raise InvalidInput(
@@ -215,9 +225,22 @@ def _schedule(
     return found
 
 
+def _called(name: str, made: Any, given: Any) -> Any:
+    """What the user's function makes; None of what is no function."""
+    if not callable(made):
+        return None
+    try:
+        return made(given)
+    except (ValueError, TypeError) as error:  # Adam(p, lr=nan) refuses its own arguments
+        raise InvalidInput(
+            f"{name}={made!r} made nothing: {type(error).__name__}: {error}. Look at its settings."
+        ) from error
+
+
 def _number(name: str, value: Any, least: float, most: float, open_: bool = False) -> float:
     """A float in [least, most), or in (least, most) if `open_`; InvalidInput otherwise."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, int | float | np.integer | np.floating)
+    number = number and not isinstance(value, bool)
     if not number or not least <= value < most or (open_ and value == least):
         bounds = f"{'(' if open_ else '['}{least:g}, {most:g})"
         raise InvalidInput(f"{name}={value!r} must be a number in {bounds}.")

@@ -153,11 +153,11 @@ class Run:
         gradients = found.gradients
         if self.centring is not None and isinstance(self.shell, TrainableRBM):
             self.centring.follow(self.shell, batch)
-            gradients = self.centring(gradients)
+            gradients = self.centring(gradients, descent.decay("weights"))
         before, optimizer = {}, None
         if self.looks_back:
             before, optimizer = descent.copy(), descent.optimizer_copy()
-        moved = descent.step(gradients)
+        moved = descent.step(gradients, decay=self.centring is None)
         if not math.isfinite(moved.norm):
             return f"the norm of the gradient is {moved.norm}"
         trouble = descent.exploded()

@@ -143,6 +143,8 @@ def train(
     seed, order_seed, watch_seed = (int(s) for s in seeds)
     method.check(shell, x)
     descent = Descent(shell, optimizer, learning_rate, schedule, weight_decay, clip, ema)
+    if centred:
+        _check_centred(descent)
     watch = None
     if monitor is not None:
         watch = Watch(monitor, shell, x, validation, watch_seed)
@@ -189,6 +191,23 @@ def _check_kinds(shell: Any, method: Any, monitor: Any) -> None:
         )
     if monitor is not None and not isinstance(monitor, Monitor):
         raise InvalidInput(f"monitor={monitor!r} must be a Monitor(...) or None.")
+
+
+def _check_centred(descent: Descent) -> None:
+    """The centred gradient moves W and both biases together, or ends elsewhere."""
+    groups = descent.optimizer.param_groups
+    own = [group["weight_decay"] for group in groups if group.get("weight_decay")]
+    if own:
+        raise InvalidInput(
+            f"centred=True with an optimiser of weight_decay={own[0]!r} of its own: it would decay "
+            "the weights without the biases that belong to them. Use train(weight_decay=...)."
+        )
+    fixed = {"weights", "visible_bias", "hidden_bias"} - set(descent.parameters)
+    if fixed:
+        raise InvalidInput(
+            f"centred=True moves weights and both biases together, but {sorted(fixed)} do not "
+            "require a gradient. Train without centred=."
+        )
 
 
 def _criterion(

@@ -374,3 +374,64 @@ def test_exact_gradient_is_for_machines():
 
     with pytest.raises(MissingCapability, match="ExactGradient"):
         train(Other(), DATA, ExactGradient(), epochs=1, **LIGHT)
+
+
+# --- weight decay ---------------------------------------------------------------------------------
+
+
+def test_centred_and_plain_training_meet_at_the_same_optimum_with_decay():
+    """The optimum of log-likelihood - decay |W|^2 / 2: its gradient vanishes, so the means of the
+    visible units are those of the data. Decay beside the centred gradient (the mutant) is off."""
+    g = np.random.default_rng(0)
+    data = (g.random((200, 1)) < 0.7).astype(np.int8) ^ (g.random((200, 5)) < 0.15).astype(np.int8)
+    start = BernoulliRBM(np.zeros(5), np.zeros(2), 0.5 * g.normal(size=(5, 2)))
+    states = start.space.from_index(np.arange(32))
+    decay, found = 0.02, {}
+    for centred in (False, True, "mutant"):
+        shell = start.thaw(torch.float64)
+        batch = shell.tensor(data)
+        if centred == "mutant":
+            centring = Centring(shell, batch)
+            for step in range(1500):
+                plain = ExactGradient().gradient(shell, batch, {}, 0, step).gradients
+                centring.follow(shell, batch)
+                moved = centring(plain)
+                moved["weights"] = moved["weights"] + decay * shell.weights.detach()
+                with torch.no_grad():
+                    for name, p in shell.named_parameters():
+                        p -= 0.5 * moved[name]
+        else:
+            train(
+                shell, data, ExactGradient(), epochs=1500, rng=1, batch_size=200,
+                learning_rate=0.5, weight_decay=decay, centred=centred, monitor=None,
+            )  # fmt: skip
+        model = shell.freeze()
+        u = model.reduced_energy(states, 1.0)
+        p = np.exp(-u) / np.exp(-u).sum()
+        likelihood = -model.reduced_energy(data, 1.0).mean() - math.log(np.exp(-u).sum())
+        found[centred] = (
+            likelihood - decay / 2 * (model.weights**2).sum(),
+            np.abs(p @ states - data.mean(0)).max(),
+        )
+    assert found[True][0] == pytest.approx(found[False][0], abs=1e-5)
+    assert found[False][1] < 1e-3
+    assert found[True][1] < 1e-3
+    assert found["mutant"][0] < found[False][0] - 0.05
+    assert found["mutant"][1] > 0.01
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "match"),
+    [
+        (lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.1), "of its own"),
+        (lambda p: torch.optim.AdamW(p, lr=0.1), "of its own"),
+    ],
+)
+def test_centred_gradients_refuse_a_decay_of_the_optimiser(optimizer, match):
+    with pytest.raises(InvalidInput, match=match):
+        train(rbm().thaw(), DATA, CD(), epochs=1, optimizer=optimizer, centred=True, **LIGHT)
+    train(rbm().thaw(), DATA, CD(), epochs=1, optimizer=optimizer, **LIGHT)
+    fixed = rbm().thaw()
+    fixed.visible_bias.requires_grad_(False)
+    with pytest.raises(InvalidInput, match="visible_bias"):
+        train(fixed, DATA, CD(), epochs=1, centred=True, **LIGHT)

@@ -225,8 +225,13 @@ def _pseudo_likelihood(
 
 def _truth() -> BernoulliRBM:
     """Six visible and four hidden units whose modes Gibbs sampling takes some sweeps to leave."""
-    g = np.random.default_rng(2)
-    W = g.normal(0, 2.0, (6, 4))
+    return _random_machine(2, 2.0)
+
+
+def _random_machine(seed: int, width: float) -> BernoulliRBM:
+    """6x4 units with normal weights of this width, and biases that keep all of them in doubt."""
+    g = np.random.default_rng(seed)
+    W = g.normal(0, width, (6, 4))
     a, b = -W.sum(1) / 2 + g.normal(0, 0.4, 6), -W.sum(0) / 2 + g.normal(0, 0.4, 4)
     return BernoulliRBM(a, b, W)
 
@@ -318,8 +323,7 @@ def _end(method: Method, x: np.ndarray, seed: int, decay: float, steps: int) -> 
 @lru_cache
 def _best(seed: int, n: int) -> tuple[np.ndarray, float, float]:
     """Data of a known machine, its log-likelihood on them, and that of exact training."""
-    g = np.random.default_rng(64)
-    known = BernoulliRBM(g.normal(0, 0.5, 6), g.normal(0, 0.5, 4), g.normal(0, 1.0, (6, 4)))
+    known = _random_machine(64, 1.5)
     x = _drawn(known, n, seed)
     return x, _log_likelihood(known, x), _end(ExactGradient(), x, seed, 0.0, _STEPS)
 
