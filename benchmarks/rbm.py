@@ -106,8 +106,11 @@ def matrix_products(rbm: BernoulliRBM) -> Callable[[], Any]:
 
 
 def epochs(n_epochs: int = 2) -> Iterator[Result]:
-    """PCD-1 with plain gradient descent: the same batches, chains, hidden units and rate."""
-    sizes = ((5000, 784, 500), (1800, 64, 64), (1800, 64, 256))
+    """PCD-1 with plain gradient descent: the same batches, chains, hidden units and rate.
+
+    Epochs of many steps, beside which what a run does before its first does not count.
+    """
+    sizes = ((5000, 784, 500), (18000, 64, 64), (9000, 64, 256))
     for n, n_visible, n_hidden in sizes:
         x, name = images(n, n_visible), f"PCD-1 epoch, {n_visible}x{n_hidden}, batch {BATCH}"
         units = n_epochs * n * (n_visible + n_hidden)

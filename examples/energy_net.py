@@ -109,7 +109,7 @@ def total_variation(samples, density, half=4.0, cells=16, fine=8):
 
 def mixture(full, out):
     """Four ways to train a network, against the exact density."""
-    n, epochs = (20_000, 60) if full else (4000, 12)
+    n, epochs = (20_000, 60) if full else (2000, 12)
     data = MIXTURE.draws(1, np.arange(n, dtype=np.uint32))
     held_out = MIXTURE.draws(2, np.arange(20_000, dtype=np.uint32))
     watch = Monitor(every=4, log_likelihood=None)

@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=None, help="folder of the dataset")
     given = parser.parse_args()
     temperatures = tuple(RATES) if given.full else (2.269,)
-    samples, epochs, n_draws = (100_000, 160, 2000) if given.full else (10_000, 100, 200)
+    samples, epochs, n_draws = (100_000, 160, 2000) if given.full else (10_000, 40, 100)
     store = given.data or given.out.with_name(f"rbm_ising_data_{samples}.zarr")
     dataset = generate(
         Spec("square", L, temperatures, samples=samples, n_chains=100, seed=1), store

@@ -268,7 +268,7 @@ def common_shape(batch: tuple[int, ...], beta: np.ndarray) -> tuple[int, ...]:
 
 
 def _read_only(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """`x` broadcast to a shape, contiguous and read-only: kernels are compiled for one such type."""
+    """`x` broadcast to a shape, contiguous and read-only: one type for kernels."""
     view = np.ascontiguousarray(np.broadcast_to(x, shape)).view()
     view.flags.writeable = False
     return view

@@ -37,13 +37,13 @@ def python(*arguments, **environment):
 
 @pytest.fixture(scope="module")
 def reference():
-    return json.loads(python(Path(__file__).with_name("run_samplers.py")))
+    """The digests of a process that runs on one thread."""
+    return json.loads(python(Path(__file__).with_name("run_samplers.py"), 1))
 
 
 def test_two_processes_agree_on_two_threads_and_on_one(reference):
     script = Path(__file__).with_name("run_samplers.py")
     assert json.loads(python(script, 2, NUMBA_NUM_THREADS="2")) == reference
-    assert json.loads(python(script, 1)) == reference
 
 
 def test_the_plain_python_run_is_the_compiled_one_bit_for_bit(reference):

@@ -15,7 +15,7 @@ from ..systems import EnergyModel
 from . import betas as betas_
 from . import storage
 from .chain import Chain
-from .equilibration import warn_unless_equilibrated
+from .equilibration import warn_of_heat, warn_unless_equilibrated
 from .progress import progress as progress_bar
 
 BUILT_IN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -90,9 +90,12 @@ def sample(
     Warns
     -----
     EquilibrationWarning
-        When chains at one beta disagree (split R-hat > 1.1), drift, or never move.
+        When chains at one beta disagree (split R-hat > 1.1), drift, or never move, and when chains
+        without accept/reject diverge.
     EffectiveTemperatureWarning
-        Before the run, when step and noise of a Langevin sampler imply another temperature.
+        Before the run, when step and noise of a Langevin sampler imply another temperature; after
+        it, when the noise of minibatches raised the temperature by more than 5%, or batches of one
+        row could not tell.
 
     >>> from statmech_ml import lattices
     >>> from statmech_ml.models import Ising
@@ -179,6 +182,7 @@ def sample(
         boltzmann=boltzmann and _is_boltzmann(model, state.x, betas),
     )
     warn_unless_equilibrated(chain)
+    warn_of_heat(chain)
     return chain
 
 

@@ -124,6 +124,7 @@ class TwoLayers(HiddenSummedOut):
         key = np.dtype(dtype)
         if key not in self._casts:
             weights = self.weights.reshape(-1, self.n_hidden)
+            _check_range(weights, self.hidden_bias, key)
             # No copies of what has this dtype: `on` makes models of single precision.
             bias = self.hidden_bias.astype(key, copy=False)
             self._casts[key] = bias, weights.astype(key, copy=False)
@@ -141,6 +142,23 @@ class TwoLayers(HiddenSummedOut):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.n_visible} visible, {self.n_hidden} hidden)"
+
+
+def _check_range(weights: np.ndarray, bias: np.ndarray, dtype: np.dtype) -> None:
+    """InvalidInput where sums of weights (n_features, n_hidden) overflow in a narrower `dtype`:
+    inf - inf would be a field that is no number, and units that follow nothing."""
+    if dtype.itemsize >= weights.dtype.itemsize:
+        return
+    sizes = np.abs(weights)
+    with np.errstate(over="ignore"):
+        most = max(sizes.sum(axis=1).max(), (sizes.sum(axis=0) + np.abs(bias)).max())
+    if not most < 0.25 * np.finfo(dtype).max:
+        raise InvalidInput(
+            f"The sums of weights at one unit reach {most:.3g}, but {dtype} ends at "
+            f"{np.finfo(dtype).max:.3g}: fields would overflow, and infinities cancel to no "
+            "number. Use BlockGibbs(precision='double'), or smaller weights: at fields of 100 "
+            "units are as good as fixed."
+        )
 
 
 def layer_weights(value: Any, visible: tuple[int, ...], hidden_bias: Any) -> np.ndarray:

@@ -33,7 +33,7 @@ from .base import Sampler, State, over_chains
 PerChain = float | tuple[float, ...]
 """A setting: one number, or one per chain."""
 
-_OFF = 1e-3
+TEMPERATURE_TOLERANCE = 1e-3
 """A temperature further from 1 is no rounding of a noise that was written with four digits."""
 
 
@@ -175,7 +175,7 @@ class Unadjusted(Langevin):
         self._require(model)
         found = np.atleast_1d(self.effective_temperature)
         worst = float(found[np.argmax(np.abs(np.log(found)))])
-        if abs(worst - 1.0) > _OFF:
+        if abs(worst - 1.0) > TEMPERATURE_TOLERANCE:
             warnings.warn(
                 f"{type(self).__name__} with step_size={self.step_size!r} and "
                 f"noise={self.noise!r} samples at the temperature {worst:.4g} and not at 1: "

@@ -9,6 +9,7 @@ imports nothing and evaluates nothing: a file that is not what it should be is r
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,15 +49,29 @@ def load_checkpoint(path: Any, shell: Trainable | None = None) -> Checkpoint:
         Takes the parameters. Needed for shells that hold a network of the user's: code is not in
         the file. RBMs and Boltzmann machines are made anew without.
 
+    With early stopping the shell gets the best parameters so far, those of
+    ``history.best_epoch``, as `train` returns them; otherwise the last ones.
+
     Raises
     ------
+    InvalidInput
+        For what is no path.
     StoreError
         For a file that is missing, damaged, no checkpoint, or of another shell.
     """
-    tree = read(Path(path))
+    tree = read(path_of(path, "path"))
     about = _field(path, tree, "shell", dict)
     made = _made(path, about) if shell is None else shell
     history = put_shell(path, tree, made)
+    if history.best_epoch is not None:
+        trained = {name: p for name, p in made.named_parameters() if p.requires_grad}
+        try:
+            best = like(tree["best"]["parameters"], trained)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(f"{path} is damaged: its best parameters: {error}.") from error
+        with torch.no_grad():
+            for name, value in best.items():
+                trained[name].copy_(torch.from_numpy(value))
     return Checkpoint(
         made, history, _field(path, tree, "epoch", int), _field(path, tree, "settings", dict)
     )
@@ -89,9 +104,71 @@ def put_shell(path: Any, tree: dict[str, Any], shell: Trainable) -> History:
         )  # fmt: skip
         if any(v.shape != history.epoch.shape for v in series.values()):
             raise ValueError("series of different lengths")
+        epoch = _field(path, tree, "epoch", int)
+        if history.epoch.tolist() != list(range(1, len(history) + 1)) or epoch != len(history):
+            raise ValueError(f"{len(history)} epochs, but {epoch} are done")
+        best = history.best_epoch
+        if not isinstance(history.stopped, str) or not (
+            best is None or (isinstance(best, int) and 1 <= best <= epoch)
+        ):
+            raise ValueError(f"stopped {history.stopped!r}, best epoch {best!r}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"{path} is damaged: its history is none ({error}).") from error
     return history
+
+
+def path_of(given: Any, name: str) -> Path:
+    """A path, or InvalidInput for what is none."""
+    if not isinstance(given, str | os.PathLike):
+        raise InvalidInput(f"{name}={given!r} must be a path, e.g. 'run.safetensors'.")
+    return Path(given)
+
+
+def check_finite(tree: Any, where: str) -> None:
+    """Raise ValueError for a number in a tree that is not finite."""
+    if isinstance(tree, dict):
+        tree = list(tree.values())
+    if isinstance(tree, list | tuple):
+        for value in tree:
+            check_finite(value, where)
+    elif isinstance(tree, np.ndarray | float) and not np.isfinite(tree).all():
+        raise ValueError(f"{where} holds a number that is not finite")
+
+
+def like(found: Any, own: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Finite arrays of the names and shapes of `own`, or ValueError."""
+    if set(found) != set(own):
+        raise ValueError(f"it has {sorted(found)} in place of {sorted(own)}")
+    for name, value in found.items():
+        if not isinstance(value, np.ndarray) or value.shape != tuple(own[name].shape):
+            raise ValueError(f"{name} has another shape than {tuple(own[name].shape)}")
+        check_finite(value, name)
+    return dict(found)
+
+
+def carried_like(
+    found: Any, fresh: Mapping[str, np.ndarray], levels_vary: bool, shell: Trainable
+) -> dict[str, np.ndarray]:
+    """What a method carries, of the kind that it starts with: names, shapes and dtypes, finite,
+    configurations of the shell's space; ValueError otherwise. Leading axes may differ, all by the
+    same number, if `levels_vary`."""
+    wanted_shapes = {name: np.asarray(value) for name, value in fresh.items()}
+    if levels_vary:
+        more = len(found["x"]) - len(fresh["x"])
+        wanted_shapes = {
+            name: np.empty((max(0, len(v) + more), *v.shape[1:])) if v.ndim else v
+            for name, v in wanted_shapes.items()
+        }
+    found = like(found, wanted_shapes)
+    for name, value in found.items():
+        wanted = np.asarray(fresh[name]).dtype
+        if value.dtype != wanted:
+            raise ValueError(f"{name} is {value.dtype}, not {wanted}")
+        if name == "x":
+            shell.space.check(value, name)
+        if name == "h":
+            shell.freeze().hidden_space.check(value, name)
+    return found
 
 
 def check_target(path: Path, resume: bool) -> None:

@@ -82,6 +82,30 @@ class Descent:
         }
         return state
 
+    def optimizer_settings(self) -> str:
+        """Settings of the groups of parameters, in words: rates, decays, and whose they are."""
+        names = {id(p): name for name, p in self.parameters.items()}
+        groups = [
+            {**group, "params": [names[id(p)] for p in group["params"]]}
+            for group in self.optimizer.param_groups
+        ]
+        return words_of(groups)
+
+    def schedule_settings(self) -> str:
+        """The state of the schedule before its first step, in words."""
+        return words_of(None if self.schedule is None else self.schedule.state_dict())
+
+    def check_comparable(self) -> None:
+        """Raise InvalidInput for a schedule of functions: no file can hold one, or tell two apart,
+        so that a resumed run might follow another."""
+        found = _functions(self.schedule)
+        if found:
+            raise InvalidInput(
+                f"{type(self.schedule).__name__} follows the function {found[0]}, which a "
+                "checkpoint cannot hold or compare. Use StepLR, ExponentialLR, CosineAnnealingLR or "
+                "several of these in a SequentialLR, or train without checkpoint=."
+            )
+
     def decay(self, name: str) -> Tensor | None:
         """What weight decay adds to the gradient by this parameter; None where it adds nothing."""
         if not self.weight_decay or name not in self.decayed:
@@ -235,6 +259,35 @@ def _called(name: str, made: Any, given: Any) -> Any:
         raise InvalidInput(
             f"{name}={made!r} made nothing: {type(error).__name__}: {error}. Look at its settings."
         ) from error
+
+
+def words_of(state: Any) -> str:
+    """The settings in a state of torch, in words that are equal where these are."""
+    if isinstance(state, Tensor | np.ndarray | np.generic):
+        return words_of(state.tolist())
+    if isinstance(state, dict):
+        items = sorted((str(key), words_of(value)) for key, value in state.items())
+        return "{" + ", ".join(f"{key}: {value}" for key, value in items) + "}"
+    if isinstance(state, list | tuple):
+        return "[" + ", ".join(words_of(value) for value in state) + "]"
+    return repr(state)
+
+
+def _functions(schedule: Any) -> list[str]:
+    """Names of the user's functions in a schedule, and in those that it is made of."""
+    found = []
+    for name, value in vars(schedule).items() if schedule is not None else ():
+        for part in value if isinstance(value, list | tuple) else [value]:
+            if name == "_schedulers":
+                found += _functions(part)
+            elif name != "optimizer" and _is_own_function(part):
+                found.append(getattr(part, "__qualname__", type(part).__name__))
+    return found
+
+
+def _is_own_function(value: Any) -> bool:
+    module = getattr(value, "__module__", None) or ""
+    return callable(value) and not isinstance(value, type) and not module.startswith("torch")
 
 
 def _number(name: str, value: Any, least: float, most: float, open_: bool = False) -> float:

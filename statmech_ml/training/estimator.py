@@ -214,6 +214,7 @@ class RBMEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         carried = {"x": self.chains_, "h": self.h_samples_}
         named = dict(shell.named_parameters())
         parameters = list(named.values())
+        # torch takes no larger number; such a step is refused below whichever it was.
         rate = min(self.learning_rate, float(np.finfo(np.float32).max))
         decay = 1.0 - self.learning_rate * self.weight_decay
         for rows in batches:

@@ -29,11 +29,13 @@ class History:
     gradient_norm                    mean norm of the gradient, before clipping
     clipped, rejected                parts of the steps that were clipped, and put back
     learning_rate                    of the epoch
-    mixing_time                      tau_int of the negative chains, in sweeps
+    mixing_time                      tau_int of the negative chains, in sweeps; a lower bound where
+                                     its error is infinite, NaN where no chain moves
     drift, drift_z                   change of F in chains left alone (`training.equilibrium`)
-    out_of_equilibrium               1 where the negative chains are
+    out_of_equilibrium               1 where the negative chains are, NaN where there is but one
+                                     chain, which cannot be probed
     ess                              effective number of draws of the model in the epoch, or of
-                                     weighted walkers
+                                     weighted walkers; NaN where mixing_time is a bound
     seconds                          spent in the epoch, measurements included
     ===============================  ==============================================================
 
@@ -131,7 +133,9 @@ class History:
         kept = "" if self.best_epoch is None else f", parameters of epoch {self.best_epoch}"
         lines = [f"History({len(self)} epochs, stopped: {self.stopped}{kept})"]
         for name in self.series:
-            if not name.endswith("_error"):
+            if name == "out_of_equilibrium" and np.isnan(self.series[name]).all():
+                lines.append(f"  {name:28} not probed: a single negative chain")
+            elif not name.endswith("_error"):
                 value, error = self.last(name)
                 lines.append(f"  {name:28} {with_error(value, error) if error else f'{value:.6g}'}")
         return "\n".join(lines)

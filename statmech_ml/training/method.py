@@ -11,7 +11,7 @@ optimiser, the schedule and the loop over batches belong to `train`.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -39,6 +39,10 @@ class Step(NamedTuple):
 @dataclass(frozen=True)
 class Method(ABC):
     """Base class of all training methods; subclasses are frozen dataclasses of settings."""
+
+    n_levels_vary: ClassVar[bool] = False
+    """Whether the leading axes of all carried arrays grow and shrink together; otherwise they have
+    the shapes that `init` gives them."""
 
     @abstractmethod
     def check(self, shell: Trainable, data: np.ndarray) -> None:

@@ -36,7 +36,8 @@ class Monitor:
         Of discrete units only.
     equilibrium : bool, default True
         Whether copies of the negative chains go on for a while at fixed parameters, which gives the
-        mixing time, and the warning when they are out of equilibrium (`training.equilibrium`).
+        mixing time, and the warning when they are out of equilibrium (`training.equilibrium`). A
+        single chain cannot be probed: "out_of_equilibrium" is then NaN, and the history says so.
     samples : int, default 10_000
         Configurations, of the data and of the validation data, whose mean F is taken; chosen at
         random, the same at every epoch, where there are more.
@@ -192,8 +193,10 @@ class Watch:
     ) -> dict[str, float]:
         seed = _address(self.seed, epoch, 1)
         x = method.negatives(shell, self.start, carried, seed, step)
-        if x is None or len(x) < 2 or self.axis is None:
+        if x is None or self.axis is None:
             return {}
+        if len(x) < 2:  # one chain has no other to be compared with; say so
+            return {"mixing_time": math.nan, "out_of_equilibrium": math.nan}
         n_chains = len(x)
         x = x[: self.settings.probe_chains]
         self.found = probe(
@@ -203,7 +206,9 @@ class Watch:
         sweeps = method.sweeps(step) - method.sweeps(step - 1) if step else 0.0
         if 0.0 < sweeps < math.inf:  # chains that go on: their draws are correlated
             tau = max(0.5, self.found.mixing_time / sweeps)
-            effective["ess"] = n_chains * n_steps / (2.0 * tau)
+            # A lower bound of tau is no measurement, nor is what would follow from it.
+            known = math.isfinite(self.found.mixing_time_error)
+            effective["ess"] = n_chains * n_steps / (2.0 * tau) if known else math.nan
         return effective | {
             "mixing_time": self.found.mixing_time,
             "mixing_time_error": self.found.mixing_time_error,

@@ -26,7 +26,7 @@ from ..errors import InvalidInput
 from ..exact import rbm as exact_rbm
 from ..models import RBM, BernoulliRBM, GaussianRBM, PottsRBM
 from ..partition import Weights, exact_sum
-from ..samplers import BlockGibbs, Sampler
+from ..samplers import BlockGibbs
 from ..spaces import Discrete, Levels
 from . import _bit_phases
 from .shell import Gradients, Trainable
@@ -278,7 +278,7 @@ class TrainableRBM(Trainable):
         """Weights scaled from 0."""
         return Weights(self.freeze())
 
-    def sampler(self) -> Sampler:
+    def sampler(self) -> BlockGibbs:
         """Block Gibbs, in the precision of the parameters."""
         return BlockGibbs("double" if self.dtype == torch.float64 else "single")
 

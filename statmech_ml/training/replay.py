@@ -37,6 +37,7 @@ from torch import Tensor
 from .. import _rng
 from ..errors import EffectiveTemperatureWarning, InvalidInput
 from ..samplers import Sampler, State
+from ..samplers._langevin import TEMPERATURE_TOLERANCE
 from ._arguments import check_at_least
 from .energy_net import STEP, gradient_by_x
 from .method import Carried, Method, Step
@@ -152,7 +153,7 @@ class LangevinReplay(Method):
         if self.sampler is not None:
             self.sampler.check(shell.freeze())
         temperature = self.effective_temperature
-        if self.noise is not None and not math.isclose(temperature, 1.0, rel_tol=1e-6):
+        if self.noise is not None and abs(temperature - 1.0) > TEMPERATURE_TOLERANCE:
             warnings.warn(
                 f"step_size={self.step_size:g} with noise={self.noise:g} moves the chains at the "
                 f"effective temperature noise^2 / (2 step_size) = {temperature:.3g}, not 1. The "

@@ -55,6 +55,7 @@ class Run:
         self.epoch, self.step = 0, 0
         self.history = History()
         self.best: dict[str, Any] = {"value": -math.inf, "epoch": 0, "parameters": descent.copy()}
+        self.good = _Good(0, descent)
         # A method that never looks at a move needs no copy of what was before it.
         self.looks_back = type(method).stepped is not Method.stepped
 
@@ -86,14 +87,17 @@ class Run:
                     if target is not None and self.epoch % every == 0:
                         store.write(target, self.tree(settings))
                         saved = self.epoch
-                    if not warned and self._broken(twice=self.epoch < epochs):
+                    if not warned and self.epoch < epochs and self._broken(twice=True):
                         warned = True
                         self._warn()
             except KeyboardInterrupt:
                 stopped = "interrupted"
-        if target is not None and saved < self.epoch and stopped != "interrupted":
-            store.write(target, self.tree(settings))
-        if not warned and self._broken(twice=False):
+                if self.good.epoch == self.epoch:  # in the middle of the next one
+                    self.good.put(self.descent)
+        stale = saved < self.epoch or stopped == "early stopping"
+        if target is not None and stale and stopped != "interrupted":
+            store.write(target, self.tree(settings, stopped))
+        if self._broken(twice=False):
             self._warn()
         best = None
         if self.patience and stopped != "interrupted" and self.best["epoch"]:
@@ -109,14 +113,14 @@ class Run:
         """Visit every configuration once, then measure."""
         began = time.perf_counter()
         epoch = self.epoch + 1
-        good = self.descent.copy()
+        self.good = _Good(self.epoch, self.descent)
         row = _Means()
         learning_rate = self.descent.learning_rate
         order = self._order(epoch)
         for chosen in order.split(self.batch_size):
             trouble = self._one_step(self.data.index_select(0, chosen), row)
             if trouble is not None:
-                self.descent.put(good)
+                self.good.put(self.descent)
                 raise TrainingDiverged(
                     f"Training diverged in epoch {epoch}, step {self.step}: {trouble}. The shell "
                     f"has the parameters of the end of epoch {self.epoch} again. Take a smaller "
@@ -187,8 +191,8 @@ class Run:
 
     # --- what is remembered -----------------------------------------------------------------------
 
-    def tree(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """All that the next epoch depends on."""
+    def tree(self, settings: dict[str, Any], stopped: str = "epochs") -> dict[str, Any]:
+        """All that the next epoch depends on, and how the run ended so far."""
         centring, schedule = self.centring, self.descent.schedule
         history = self.history
         return {
@@ -206,8 +210,8 @@ class Run:
             "history": {
                 "epoch": history.epoch,
                 "series": dict(history.series),
-                "stopped": "epochs",
-                "best_epoch": None,
+                "stopped": stopped,
+                "best_epoch": self.best["epoch"] or None if self.patience else None,
                 "ema": self.descent.ema,
             },
         }
@@ -224,18 +228,22 @@ class Run:
                     f"{path} is the checkpoint of another run: its {name} is {given.get(name)!r}, "
                     f"here {value!r}. Give what was given then, or choose another path."
                 )
+        # What it must look like, from the shell that was given: no trained one need start anew.
+        x = self.data.cpu().numpy().astype(self.shell.space.dtype)
+        fresh = self.method.init(self.shell, x, self.seed)
         history = store.put_shell(path, tree, self.shell)
         device = self.shell.device
 
         def tensors(values: Any) -> dict[str, torch.Tensor]:
-            own = self.descent.parameters
-            if set(values) != set(own) or any(values[n].shape != own[n].shape for n in own):
-                raise ValueError("parameters of other names or shapes")
-            return {n: torch.from_numpy(values[n]).to(device) for n in own}
+            values = store.like(values, self.descent.parameters)
+            return {n: torch.from_numpy(v).to(device) for n, v in values.items()}
 
         try:
             self.epoch, self.step = int(tree["epoch"]), int(tree["step"])
-            self.history = replace(history, ema=None)
+            if self.step != self.epoch * self.n_batches:
+                raise ValueError(f"{self.step} steps in {self.epoch} epochs")
+            self.history = replace(history, stopped="epochs", best_epoch=None, ema=None)
+            store.check_finite(tree["optimizer"], "optimizer")
             self.descent.optimizer.load_state_dict(_as_tensors(tree["optimizer"]))
             if self.descent.schedule is not None:
                 self.descent.schedule.load_state_dict(_as_tensors(tree["schedule"]))
@@ -249,11 +257,16 @@ class Run:
             }
             if self.centring is not None:
                 visible, hidden = (torch.from_numpy(v).to(device) for v in tree["centring"])
-                if visible.shape != self.centring.visible.shape:
+                here = self.centring.visible, self.centring.hidden
+                if (visible.shape, hidden.shape) != tuple(offset.shape for offset in here):
                     raise ValueError("offsets of another shape")
+                store.check_finite(tree["centring"], "centring")
                 self.centring.visible, self.centring.hidden = visible, hidden
-            self.carried = {str(n): np.asarray(v) for n, v in tree["carried"].items()}
+            self.carried = store.carried_like(
+                tree["carried"], fresh, self.method.n_levels_vary, self.shell
+            )
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            self.good.put(self.descent)
             raise StoreError(f"{path} is damaged: {type(error).__name__}: {error}.") from error
 
     # --- warnings ---------------------------------------------------------------------------------
@@ -278,6 +291,20 @@ class Run:
             TrainingWarning,
             stacklevel=4,
         )
+
+
+class _Good:
+    """The parameters, and their running means, at the end of an epoch."""
+
+    def __init__(self, epoch: int, descent: Descent) -> None:
+        self.epoch, self.parameters = epoch, descent.copy()
+        averages = descent.ema
+        self.ema = None if averages is None else {n: v.clone() for n, v in averages.items()}
+
+    def put(self, descent: Descent) -> None:
+        """Have them back."""
+        descent.put(self.parameters)
+        descent.ema = self.ema
 
 
 class _Means:

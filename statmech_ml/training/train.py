@@ -1,6 +1,5 @@
 """`train`: what a training run is asked for, checked before any work; `training.run` does it."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,7 +133,7 @@ def train(
         validation = configurations(shell, validation_data, "validation_data")
     if centred and not isinstance(shell, TrainableRBM):
         raise InvalidInput(f"centred=True is for RBMs; {type(shell).__name__} has no two layers.")
-    target = None if checkpoint is None else Path(checkpoint)
+    target = None if checkpoint is None else store.path_of(checkpoint, "checkpoint")
     if target is None and resume:
         raise InvalidInput("resume=True needs checkpoint=, the file to go on from.")
     if target is not None:
@@ -145,6 +144,8 @@ def train(
     descent = Descent(shell, optimizer, learning_rate, schedule, weight_decay, clip, ema)
     if centred:
         _check_centred(descent)
+    if target is not None:
+        descent.check_comparable()
     watch = None
     if monitor is not None:
         watch = Watch(monitor, shell, x, validation, watch_seed)
@@ -158,8 +159,9 @@ def train(
         "data": store.digest_of(x),
         "batch_size": int(batch_size),
         "optimizer": type(descent.optimizer).__name__,
-        "optimizer settings": repr(sorted(descent.optimizer.defaults.items())),
+        "optimizer settings": descent.optimizer_settings(),
         "schedule": type(descent.schedule).__name__,
+        "schedule settings": descent.schedule_settings(),
         "weight_decay": descent.weight_decay,
         "centred": bool(centred),
         "clip": descent.clip,

@@ -30,7 +30,7 @@ for them, but then all of them cost.
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import expit
@@ -84,6 +84,8 @@ class TrajectoryTempering(Method):
     >>> TrajectoryTempering(n_chains=64).acceptance
     0.3
     """
+
+    n_levels_vary: ClassVar[bool] = True
 
     k: int = 1
     n_chains: int = 100

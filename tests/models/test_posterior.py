@@ -203,6 +203,100 @@ def test_noise_of_a_batch_that_cannot_be():
         LINEAR.gradient_noise(THETA, 3)
 
 
+# Log-likelihoods of one parameter and their gradients: x ~ data, f(theta, x), df/dtheta.
+LIKELIHOODS = {
+    "logistic": (
+        rng(8).normal(size=40) * 30.0,  # inputs on a scale of their own
+        lambda t, x: -np.logaddexp(0.0, -t * x),
+        lambda t, x: x / (1.0 + np.exp(t * x)),
+    ),
+    "logistic as one would write it": (
+        rng(8).normal(size=40) * 10.0,
+        lambda t, x: np.log(1.0 - 1.0 / (1.0 + np.exp(-t * x))),  # rounds far from the transition
+        lambda t, x: -x / (1.0 + np.exp(-t * x)),
+    ),
+    "Poisson": (
+        rng(9).poisson(5.0, 40).astype(float),
+        lambda t, x: x * t - np.exp(t),
+        lambda t, x: x - np.exp(t),
+    ),
+    "tiny slopes": (
+        rng(10).normal(1.0, 10.0, 1000),
+        lambda t, x: -((x - t) ** 2) / 200 - np.log(10),
+        lambda t, x: (x - t) / 100,
+    ),
+    "stiff": (
+        rng(11).normal(0.0, 1e-4, 40),
+        lambda t, x: -0.5 * ((x - t) / 1e-4) ** 2,
+        lambda t, x: (x - t) / 1e-8,
+    ),
+    "a large constant": (
+        rng(12).normal(size=40),
+        lambda t, x: -0.5 * (x - t) ** 2 + 1e8,
+        lambda t, x: x - t,
+    ),
+    "a tail with kinks": (
+        rng(13).normal(size=40),
+        lambda t, x: -np.abs(x - t),
+        lambda t, x: np.sign(x - t),
+    ),
+}
+
+
+def of_likelihood(name, wrong=lambda g: g):
+    """The posterior of one of these with a flat prior, its gradient changed by `wrong`."""
+    data, f, slope = LIKELIHOODS[name]
+    return Posterior(
+        lambda t: 0.0 * t[:, 0], lambda t, x: f(t[..., 0], x), data, 1, lambda t: 0.0 * t,
+        lambda t, x: wrong(slope(t[..., 0], x))[..., None],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.filterwarnings("ignore:overflow|divide:RuntimeWarning")
+def test_right_gradients_pass_and_wrong_ones_do_not(name):
+    assert of_likelihood(name).n_data == len(LIKELIHOODS[name][0])
+    for factor in (0.5, 3.0, -1.0, 0.99, 0.0):
+        with pytest.raises(InvalidInput, match="grad_log_likelihood does not belong"):
+            of_likelihood(name, lambda g, factor=factor: factor * g)
+    with pytest.raises(InvalidInput, match="does not belong"):
+        of_likelihood(name, np.abs)  # right for some of the data
+
+
+def test_a_wrong_gradient_of_many_parameters_is_found():
+    """More than there are directions to look along: one coordinate of 200 is left out."""
+    data = rng(14).normal(size=(20, 201))
+
+    def residual(theta, x):
+        return x[..., -1] - (x[..., :-1] * theta).sum(axis=-1)
+
+    def slope(theta, x, kept=1.0):
+        return kept * residual(theta, x)[..., None] * x[..., :-1]
+
+    given = {"log_prior": lambda t: -0.5 * (t**2).sum(axis=1), "dim": 200, "data": data}
+    given["log_likelihood"] = lambda t, x: -0.5 * residual(t, x) ** 2
+    assert Posterior(grad_log_likelihood=slope, **given).n_data == 20
+    kept = np.where(np.arange(200) == 77, 0.0, 1.0)
+    with pytest.raises(InvalidInput, match="slope along a random direction"):
+        Posterior(grad_log_likelihood=lambda t, x: slope(t, x, kept), **given)
+
+
+def test_a_gradient_that_is_no_number_where_the_density_vanishes():
+    """Is not asked for there; where it does not vanish, infinite ones are refused."""
+
+    def half(theta):
+        return np.where(theta[:, 0] > 0.0, -theta[:, 0], -np.inf)
+
+    def slope(theta, beyond=np.nan, inside=-1.0):
+        return np.where(theta > 0.0, inside, beyond)
+
+    given = {"log_likelihood": lambda t, x: -0.5 * (x - t[..., 0]) ** 2, "data": [1.0], "dim": 1}
+    Posterior(half, grad_log_prior=slope, **given)
+    for wrong in (-0.5, -np.inf):
+        with pytest.raises(InvalidInput, match="does not belong"):
+            Posterior(half, grad_log_prior=lambda t, w=wrong: slope(t, inside=w), **given)
+
+
 @pytest.mark.parametrize(
     ("changed", "match"),
     [

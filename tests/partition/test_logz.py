@@ -68,6 +68,8 @@ def test_effective_draws_are_counted_among_all_draws():
         ({"ess": 160.0, "n_chains": 32}, "ok"),
         ({"drift": -4.1}, "drifting"),
         ({"drift": math.nan}, "drifting"),
+        ({"n_chains": logz.MIN_CHAINS - 1}, "few chains"),
+        ({"n_chains": logz.MIN_CHAINS}, "ok"),
     ],
 )
 def test_verdicts(evidence, status):

@@ -262,6 +262,13 @@ def test_result(result):
     assert "[ok; 5 rungs x 16 ladders x 80 draws" in text
 
 
+def test_few_ladders_are_no_error_to_trust():
+    few = thermodynamics(
+        machine(BernoulliRBM), temperatures=[1.0], ladder=LADDER, n_draws=150, rng=1, n_chains=4
+    )
+    assert (few.status, few.ok) == ("few chains", False)
+
+
 def test_same_seed_same_numbers(result):
     again = thermodynamics(
         machine(BernoulliRBM), temperatures=TEMPERATURES, ladder=LADDER, n_draws=80, rng=3
@@ -331,6 +338,7 @@ def test_hopfield_counts_from_its_exact_sum():
         ({"betas": [1.0], "reference": 3.0}, "must be a pair"),
         ({"betas": [1.0], "reference": (0.0, math.nan)}, "finite"),
         ({"betas": [1.0], "observable": lambda x: x}, "one finite number each"),
+        ({"betas": [1.0], "observable": "m"}, "observable='m' is no function"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -102,6 +102,18 @@ def test_the_energy_error_falls_as_the_square_of_the_step(model, x):
     assert coarse / fine == pytest.approx(4.0, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("n_steps", "jitter", "lengths"),
+    [
+        (10, 0.5, (5, 15)), (10, 0.25, (8, 12)), (10, 0.0, (10, 10)), (1, 0.5, (1, 1)),
+        (10, 0.05, (9, 11)), (10, 1e-3, (9, 11)), (2, 0.3, (1, 3)), (3, 0.3, (2, 4)),
+    ],
+)  # fmt: skip
+def test_any_jitter_is_of_one_step_at_least(n_steps, jitter, lengths):
+    assert HMC(n_steps=n_steps, jitter=jitter).lengths == lengths
+    assert sum(lengths) == 2 * n_steps
+
+
 # --- identities and laws --------------------------------------------------------------------------
 
 

@@ -127,7 +127,8 @@ WRONG_NOISE = [
     (SGLD(0.1, noise=1.0), 5.0),
     (PSGLD(0.1, noise=0.1**0.5), 0.5),
     (SGHMC(0.1, friction=2.0, noise=0.2), 0.1),
-    (SGHMC(0.1, friction=2.0, noise_estimate=1.0, noise=0.2), 0.6),
+    (SGHMC(0.1, friction=2.0, noise_estimate=1.0, noise=0.2), 0.1),  # no noise of gradients
+    (SGHMC(0.1, friction=2.0, noise_estimate=1.5), 0.25),
     (BAOAB(0.5, friction=np.log(2.0), noise=0.5), 0.5),  # c^2 = 1/2
 ]
 
@@ -135,12 +136,37 @@ WRONG_NOISE = [
 @pytest.mark.parametrize(("sampler", "temperature"), WRONG_NOISE, ids=repr)
 def test_a_noise_that_is_not_the_steps_is_told_before_the_run(sampler, temperature):
     assert sampler.effective_temperature == pytest.approx(temperature, rel=1e-12)
-    told = rf"samples at the temperature {temperature:.4g} and not at 1.*Leave noise= out"
+    told = rf"samples at the temperature {temperature:.4g} and not at 1.*(Leave noise= out|no noise)"
     with pytest.warns(EffectiveTemperatureWarning, match=told) as seen:
         chain = sample(MODELS[2], sampler, beta=1.0, n_chains=2, n_draws=3, burn_in=0, rng=1)
     assert [w.filename for w in seen] == [__file__]
     found = chain.info["effective_temperature"]
     assert found == pytest.approx(np.full((2, 3), temperature), rel=1e-12)
+
+
+def test_an_estimate_of_noise_that_is_not_there_is_told(seed):
+    """Full gradients: what the estimate leaves out of the noise, nothing makes up for."""
+    sampler = SGHMC(0.3, friction=2.0, noise_estimate=1.0)
+    told = r"temperature 0.5 and not at 1.*full gradients have no noise: use noise_estimate=0"
+    with pytest.warns(EffectiveTemperatureWarning, match=told):
+        sampler.check(MODELS[0])
+    right = float(langevin.sghmc_variance(0.3, 2.0, K, 0.0, 1.0))
+    half = float(langevin.sghmc_variance(0.3, 2.0, K)) * sampler.effective_temperature
+    assert right == pytest.approx(half, rel=1e-12)
+    assert_distribution(normal_law(sampler, half), seed)
+    # With batches the estimate is taken at its word, and the measured rise says how right it was.
+    assert SGHMC(0.3, 5, friction=2.0, noise_estimate=1.0).effective_temperature == 1.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(SGHMC, "friction"), (SGHMC, "noise_estimate"), (BAOAB, "friction"), (PSGLD, "alpha"),
+     (PSGLD, "regulariser")],
+)  # fmt: skip
+@pytest.mark.parametrize("value", ["a", None, [0.5, 0.5], np.nan, np.inf])
+def test_settings_that_are_no_numbers(kind, name, value):
+    with pytest.raises(InvalidInput, match=f"{name}=.*must be one finite number"):
+        kind(**{name: value})
 
 
 @pytest.mark.parametrize("sampler", [kind() for kind in KINDS], ids=repr)

@@ -1,5 +1,8 @@
 """SGLD: its law with full gradients, minibatches and falling steps, exact on Gaussians."""
 
+import re
+import warnings
+
 import numpy as np
 import pytest
 from langevin_laws import BETA, CENTRE, WELL, K, ends, in_batches, moments, normal_law
@@ -7,7 +10,7 @@ from statistical import assert_distribution, assert_refuted, wrong_stride
 
 from statmech_ml import sample
 from statmech_ml.chains import Chain
-from statmech_ml.errors import InvalidInput, MissingCapability
+from statmech_ml.errors import EffectiveTemperatureWarning, InvalidInput, MissingCapability
 from statmech_ml.exact import langevin
 from statmech_ml.models import BayesianLinearRegression, DoubleWell
 from statmech_ml.samplers import SGHMC, SGLD, ULA, PolynomialDecay, ReplicaExchange, sgld
@@ -107,6 +110,30 @@ def test_one_row_shows_no_spread():
     _, info = ends(SGLD(STEP, 1), LINE, BETA, 3, 2, 1)
     assert np.isnan(info["gradient_noise"]).all()
     assert np.isnan(info["temperature_rise"]).all()
+
+
+# SGLD of these settings on LINE, where what the noise of gradients does is known to theory.
+@pytest.mark.parametrize(
+    ("sampler", "told"),
+    [
+        (SGLD(STEP, 2), r"changed the temperature by \+0\.\d.* smaller step, larger batches, or"),
+        (SGLD(1e-4, 8), None),
+        (SGLD(1e-4, 1), "one row show no spread.* could not be measured"),
+        (SGLD(STEP), None),
+        (SGHMC(0.1, 8, friction=5.0, noise_estimate=4.0), r"changed the temperature by -0\.\d"),
+    ],
+    ids=repr,
+)
+@pytest.mark.filterwarnings("ignore::statmech_ml.errors.EquilibrationWarning")
+def test_heat_of_minibatches_is_told_after_the_run(sampler, told):
+    settings = {"beta": BETA, "n_chains": 20, "n_draws": 60, "burn_in": 30, "rng": 2}
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always", EffectiveTemperatureWarning)
+        sample(LINE, sampler, start=LINE.mean, **settings)
+    assert len(seen) == (told is not None)
+    for warning in seen:
+        assert warning.filename == __file__
+        assert re.search(told, str(warning.message))
 
 
 def test_batches_are_uniform_and_independent(seed):

@@ -417,7 +417,6 @@ def test_centred_and_plain_training_meet_at_the_same_optimum_with_decay():
     assert found[False][1] < 1e-3
     assert found[True][1] < 1e-3
     assert found["mutant"][0] < found[False][0] - 0.05
-    assert found["mutant"][1] > 0.01
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from scipy.stats import norm
 
 from statmech_ml.exact import quadrature
 from statmech_ml.exact.langevin import leapfrog_variance
-from statmech_ml.models import DoubleWell, Gaussian, GaussianMixture
+from statmech_ml.models import Gaussian, GaussianMixture
 from statmech_ml.samplers import HMC
 from statmech_ml.statistics import mean
 from validation.check import Check, Measurement, Mutant, against, derive_seed
@@ -71,7 +71,7 @@ def _leapfrog(
 
 
 @lru_cache(maxsize=8)
-def _edges(model: DoubleWell | GaussianMixture, beta: float) -> tuple[np.ndarray, np.ndarray]:
+def _edges(model: GaussianMixture, beta: float) -> tuple[np.ndarray, np.ndarray]:
     """A grid and the distribution function on it, checked against quadrature."""
     grid = np.linspace(-6.0, 6.0, 200_001)
     density = np.exp(-np.asarray(model.reduced_energy(grid[:, None], beta)))
@@ -84,15 +84,14 @@ def _edges(model: DoubleWell | GaussianMixture, beta: float) -> tuple[np.ndarray
 
 # Narrow and wide by turns: the step that suits one place does not suit the other.
 _UNEVEN = GaussianMixture([1.0, 1.0], [[-0.6], [0.6]], [0.1, 0.8])
-_WELL = DoubleWell(barrier=1.5, tilt=0.4)
 
 
 def _after_warm_up(
     seed: int, scale: int, *, left_on: bool = False, cooler: float = 1.0
 ) -> list[Measurement]:
     found, n = [], 3_000 * scale
-    for model, beta, sweeps in ((_UNEVEN, 1.0, 300), (_WELL, 0.8, 60)):
-        name = f"P(x) of {type(model).__name__}, beta = {beta}"
+    for beta in (1.0, 0.7):
+        model, name = _UNEVEN, f"P(x), beta = {beta}"
         betas = np.full(n, cooler * beta)
         sampler = HMC(0.3, 3)
         state = sampler.init(model, n, derive_seed(seed, name))
@@ -100,7 +99,7 @@ def _after_warm_up(
             x = _adapting_for_ever(model, sampler, state, betas)
         else:
             fixed, state = sampler.warm_up(model, state, betas, 100)
-            x = fixed.advance(model, state, betas, sweeps)[0].x
+            x = fixed.advance(model, state, betas, 200)[0].x
         grid, law = _edges(model, beta)
         cells = np.minimum((np.interp(x[:, 0], grid, law) * _BINS).astype(int), _BINS - 1)
         found.append(frequencies(name, cells, np.full(_BINS, 1.0 / _BINS)))
@@ -138,7 +137,7 @@ CHECKS = (
     Check(
         "hmc.after-warm-up",
         "Steps and masses are adapted in the warm-up only; what follows has the exact law, on a "
-        "mixture of a narrow and a wide Gaussian and on a tilted double well.",
+        "mixture of a narrow and a wide Gaussian.",
         _after_warm_up,
         (
             Mutant("adaptation left on", partial(_after_warm_up, left_on=True)),

@@ -407,8 +407,8 @@ CHECKS = (
         "parameters, and PCD and tempered PCD end within sampling error of it (Wilks's law).",
         _maximum,
         (
-            Mutant("weights that decay", partial(_maximum, decay=0.12)),
-            Mutant("a sixtieth of the steps", partial(_maximum, steps=_STEPS // 60)),
+            Mutant("weights that decay", partial(_maximum, decay=0.02)),
+            Mutant("a thirtieth of the steps", partial(_maximum, steps=_STEPS // 30)),
         ),
         tier="full",
     ),
