@@ -17,8 +17,20 @@ from statmech_ml.errors import (
     ShortChain,
     StoreError,
 )
-from statmech_ml.models import BernoulliRBM, DoubleWell, Ising
-from statmech_ml.samplers import MALA, BlockGibbs, HeatBath, Metropolis, State, SwendsenWang, Wolff
+from statmech_ml.models import BernoulliRBM, DoubleWell, Funnel, Gaussian, Ising, Quartic
+from statmech_ml.samplers import (
+    BAOAB,
+    MALA,
+    SGHMC,
+    SGLD,
+    ULA,
+    BlockGibbs,
+    HeatBath,
+    Metropolis,
+    State,
+    SwendsenWang,
+    Wolff,
+)
 from statmech_ml.spaces import Spins
 from statmech_ml.systems import Model
 
@@ -387,6 +399,43 @@ def test_chains_that_disagree_are_reported():
 def test_langevin_moves_that_are_never_accepted_are_reported():
     with pytest.warns(EquilibrationWarning, match="never moved"):
         sample(WELL, MALA(1e4, adapt=False), beta=1.0, n_chains=2, n_draws=60, burn_in=0, rng=1)
+
+
+DIVERGING = [
+    (ULA(2.1), 300), (ULA(2.5), 200), (SGLD(2.1), 300), (BAOAB(2.1), 100),
+    (SGHMC(2.1, friction=0.5), 200),
+]  # fmt: skip
+UNEVEN = [
+    (Funnel(), ULA(0.03), "random"),  # excursions into the neck
+    (Funnel(), BAOAB(0.02), "random"),
+    (Quartic(), BAOAB(0.02), "random"),
+    (DoubleWell(), SGHMC(0.05), "random"),
+    (Gaussian(dim=200), ULA(1e-4), np.zeros(200)),  # climbs from the bottom for all of the run
+    (Gaussian(dim=200), BAOAB(1e-3), np.zeros(200)),
+    (Gaussian(dim=200), ULA(1e-2), np.full(200, 100.0)),  # falls by six orders of magnitude
+]
+
+
+@pytest.mark.parametrize(("sampler", "n_draws"), DIVERGING, ids=repr)
+def test_chains_that_diverge_and_stay_finite_are_reported(sampler, n_draws):
+    """Steps too long for N(0, 1), whose energies are finite for a while yet."""
+    with pytest.warns(EquilibrationWarning, match=r"8 of 8 chains of .* diverge.* smaller step"):
+        chain = sample(Gaussian(), sampler, beta=1.0, n_chains=8, n_draws=n_draws, rng=1)
+    assert np.isfinite(chain.energy).all()
+
+
+@pytest.mark.parametrize(("model", "sampler", "start"), UNEVEN, ids=repr)
+def test_long_burn_ins_and_heavy_tails_do_not_diverge(model, sampler, start):
+    """By orders of magnitude, at 50 draws, where half of a run is burn-in, and at 1000."""
+    for n_draws in (50, 1000):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", EquilibrationWarning)  # some drift, as they should
+            chain = sample(
+                model, sampler, beta=1.0, n_chains=8, n_draws=n_draws, burn_in=0, start=start,
+                rng=n_draws,
+            )  # fmt: skip
+        climbed = equilibration.growth(chain.energy, chain.beta)
+        assert climbed.max() < 0.01 * equilibration.MAX_GROWTH
 
 
 def test_equilibrium_is_silent():

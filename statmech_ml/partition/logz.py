@@ -28,7 +28,8 @@ average each independent ladder must have seen one besides."""
 MIN_CHAINS = 8
 """Independent chains or ladders of an equilibrium run below which their scatter is no error to
 trust: z-scores are Student's t of one degree of freedom fewer. Errors are widened so that z has a
-standard deviation of one, but |z| > 4 comes once in 160 runs of 4 chains, in 470 of 8 and in 1600 of 16."""
+standard deviation of one, but |z| > 4 comes once in 160 runs of 4 chains, in 470 of 8 and in 1600
+of 16."""
 MAX_SPREAD = 0.5
 """Standard deviation of log Z over walkers or populations above which their mean is not trusted."""
 MIN_EVENNESS = 0.5
@@ -82,8 +83,8 @@ class LogZ:
         "exact", "ok", or what is wrong: "low ess", "low overlap", "forward and reverse disagree",
         "coarse ladder", "few round trips", "drifting", "few chains", "constant weights", "not
         converged", "levels missed", "walkers disagree", "populations disagree", "heavy tail".
-        Anything but the first two says: do not trust the error bar. Deterministic approximations have none at all;
-        theirs says "lower bound" or "approximate".
+        Anything but the first two says: do not trust the error bar. Deterministic approximations
+        have none at all; theirs says "lower bound" or "approximate".
     diagnostics : mapping
         What the method knows besides: ess, log-weights, ladder, cost, provenance.
 

@@ -206,15 +206,11 @@ class Unadjusted(Langevin):
         return f"steps up to {np.max(self.step_size):g}"
 
 
-def finite(name: str, given: Any) -> float:
-    """A setting that is one finite number, or InvalidInput."""
-    try:
-        value = float(given)
-    except (TypeError, ValueError):
-        value = math.nan
-    if isinstance(given, str) or not math.isfinite(value):
-        raise InvalidInput(f"{name}={given!r} must be one finite number, for all chains.")
-    return value
+def number(name: str, given: Any) -> float:
+    """A setting that is one number, in whatever range, or InvalidInput."""
+    if not isinstance(given, int | float | np.integer | np.floating):
+        raise InvalidInput(f"{name}={given!r} must be a number, one for all chains.")
+    return float(given)
 
 
 def _positive(name: str, given: Any) -> PerChain:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..errors import InvalidInput
-from ._langevin import finite
+from ._langevin import number
 from ._walk import Walker
 
 
@@ -73,10 +73,10 @@ class BAOAB(Walker):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "friction", finite("friction", self.friction))
-        if not self.friction > 0.0:
+        object.__setattr__(self, "friction", number("friction", self.friction))
+        if not (np.isfinite(self.friction) and self.friction > 0.0):
             raise InvalidInput(
-                f"friction={self.friction!r} must be positive: without it nothing "
+                f"friction={self.friction!r} must be positive and finite: without it nothing "
                 "brings the momenta to a temperature. HMC does without friction."
             )
 

@@ -24,7 +24,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..errors import InvalidInput
-from ._langevin import finite
+from ._langevin import number
 from ._minibatch import Scheduled
 from .base import Info, State
 
@@ -88,12 +88,12 @@ class PSGLD(Scheduled):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("alpha", "regulariser"):
-            object.__setattr__(self, name, finite(name, getattr(self, name)))
+            object.__setattr__(self, name, number(name, getattr(self, name)))
         if not 0.0 <= self.alpha <= 1.0:
             raise InvalidInput(
                 f"alpha={self.alpha!r} must lie in [0, 1): the weight of what V was, e.g. 0.99."
             )
-        if not self.regulariser > 0.0:
+        if not (np.isfinite(self.regulariser) and self.regulariser > 0.0):
             raise InvalidInput(
                 f"regulariser={self.regulariser!r} must be positive: where the gradient vanishes, "
                 "the step is step_size / regulariser."

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..errors import InvalidInput
-from ._langevin import finite
+from ._langevin import number
 from ._minibatch import Stochastic
 
 
@@ -81,7 +81,7 @@ class SGHMC(Stochastic):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("friction", "noise_estimate"):
-            object.__setattr__(self, name, finite(name, getattr(self, name)))
+            object.__setattr__(self, name, number(name, getattr(self, name)))
         damping = float(np.max(self.step_size) * self.friction)
         if not (self.friction > 0.0 and damping < 2.0):
             raise InvalidInput(

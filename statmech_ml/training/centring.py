@@ -8,10 +8,10 @@ the biases of the plain form, is
 
 with the decay of the weights in dW' before it is taken back: added afterwards it would move W
 without the biases, and pull training to another optimum. The gradient does not change when units
-are relabelled 0 <-> 1, and steps towards the same fixed points. mu is the mean of the data, lambda a running mean of <h|v> over batches, with the rate 0.01 of the
-reference: J. Melchior, A. Fischer and L. Wiskott, J. Mach. Learn. Res. 17, 99 (2016),
-arXiv:1311.1354, algorithm 1 (the variant "dd"); G. Montavon and K.-R. Mueller (2012),
-doi:10.1007/978-3-642-35289-8_33.
+are relabelled 0 <-> 1, and steps towards the same fixed points. mu is the mean of the data, lambda
+a running mean of <h|v> over batches, with the rate 0.01 of the reference: J. Melchior, A. Fischer
+and L. Wiskott, J. Mach. Learn. Res. 17, 99 (2016), arXiv:1311.1354, algorithm 1 (the variant "dd");
+G. Montavon and K.-R. Mueller (2012), doi:10.1007/978-3-642-35289-8_33.
 """
 
 import torch

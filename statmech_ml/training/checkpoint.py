@@ -94,7 +94,6 @@ def put_shell(path: Any, tree: dict[str, Any], shell: Trainable) -> History:
             raise StoreError(f"{path} does not fit this shell: {name} has another shape, or none.")
         if not np.isfinite(theirs).all():
             raise StoreError(f"{path} holds a {name} that is not finite.")
-    shell.load_state_dict({name: torch.from_numpy(value) for name, value in stored.items()})
     past = _field(path, tree, "history", dict)
     try:
         series = {name: np.asarray(v, np.float64) for name, v in past["series"].items()}
@@ -114,6 +113,7 @@ def put_shell(path: Any, tree: dict[str, Any], shell: Trainable) -> History:
             raise ValueError(f"stopped {history.stopped!r}, best epoch {best!r}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"{path} is damaged: its history is none ({error}).") from error
+    shell.load_state_dict({name: torch.from_numpy(value) for name, value in stored.items()})
     return history
 
 

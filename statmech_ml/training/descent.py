@@ -1,6 +1,6 @@
 """One step of the optimiser: decay, clipping, the step itself, and the running mean of parameters.
 
-    g <- g + decay W                       on weights, not on biases (`training.centring` has its own)
+    g <- g + decay W                       on weights only (`training.centring` has its own)
     g <- g min(1, clip / |g|)              |g| over all parameters together
     theta <- optimiser(theta, g)
     ema <- ema rate + theta (1 - rate)
@@ -102,8 +102,8 @@ class Descent:
         if found:
             raise InvalidInput(
                 f"{type(self.schedule).__name__} follows the function {found[0]}, which a "
-                "checkpoint cannot hold or compare. Use StepLR, ExponentialLR, CosineAnnealingLR or "
-                "several of these in a SequentialLR, or train without checkpoint=."
+                "checkpoint cannot hold or compare. Use StepLR, ExponentialLR, CosineAnnealingLR "
+                "or several of these in a SequentialLR, or train without checkpoint=."
             )
 
     def decay(self, name: str) -> Tensor | None:
@@ -120,7 +120,8 @@ class Descent:
         if self.weight_decay and decay:
             gradients = dict(gradients)
             for name in self.decayed:
-                gradients[name] = gradients[name] + self.weight_decay * self.parameters[name].detach()
+                added = self.weight_decay * self.parameters[name].detach()
+                gradients[name] = gradients[name] + added
         norm = _norm([gradients[name] for name in self.parameters])
         if not math.isfinite(norm):
             return Moved(norm, False)

@@ -161,7 +161,12 @@ class Run:
         before, optimizer = {}, None
         if self.looks_back:
             before, optimizer = descent.copy(), descent.optimizer_copy()
-        moved = descent.step(gradients, decay=self.centring is None)
+        try:
+            moved = descent.step(gradients, decay=self.centring is None)
+        except RuntimeError as error:
+            if "overflow" not in str(error):
+                raise
+            return f"the optimiser's step overflows ({error})"
         if not math.isfinite(moved.norm):
             return f"the norm of the gradient is {moved.norm}"
         trouble = descent.exploded()

@@ -240,3 +240,18 @@ def test_conditions_that_cannot_be(sites, values, message):
 def test_machines_that_cannot_be(make, message):
     with pytest.raises(InvalidInput, match=message):
         make()
+
+
+@pytest.mark.parametrize("weights", [np.full((3, 2), 1e39), np.array([[1e38] * 9, [-1e38] * 9])])
+def test_weights_beyond_single_precision_are_refused_there(weights):
+    """In floats they, or their sums, would be infinite, and infinities cancel to no number."""
+    n_visible, n_hidden = weights.shape
+    rbm = BernoulliRBM(np.zeros(n_visible), np.zeros(n_hidden), weights)
+    for n_chains in (4, 200):  # matrix products, and tables of sums
+        state = BlockGibbs().init(rbm, n_chains, 1)
+        with pytest.raises(InvalidInput, match=r"float32 ends at 3\.4.*precision='double'"):
+            BlockGibbs().advance(rbm, state, np.ones(n_chains), 1)
+        moved, _ = BlockGibbs("double").advance(rbm, state, np.ones(n_chains), 1)
+        assert rbm.space.check(moved.x).shape == (n_chains, n_visible)
+    small = BernoulliRBM(np.zeros(n_visible), np.zeros(n_hidden), 1e-3 * weights)
+    BlockGibbs().advance(small, state, np.ones(200), 1)

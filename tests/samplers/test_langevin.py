@@ -136,7 +136,9 @@ WRONG_NOISE = [
 @pytest.mark.parametrize(("sampler", "temperature"), WRONG_NOISE, ids=repr)
 def test_a_noise_that_is_not_the_steps_is_told_before_the_run(sampler, temperature):
     assert sampler.effective_temperature == pytest.approx(temperature, rel=1e-12)
-    told = rf"samples at the temperature {temperature:.4g} and not at 1.*(Leave noise= out|no noise)"
+    told = (
+        rf"samples at the temperature {temperature:.4g} and not at 1.*(Leave noise= out|no noise)"
+    )
     with pytest.warns(EffectiveTemperatureWarning, match=told) as seen:
         chain = sample(MODELS[2], sampler, beta=1.0, n_chains=2, n_draws=3, burn_in=0, rng=1)
     assert [w.filename for w in seen] == [__file__]
@@ -163,9 +165,9 @@ def test_an_estimate_of_noise_that_is_not_there_is_told(seed):
     [(SGHMC, "friction"), (SGHMC, "noise_estimate"), (BAOAB, "friction"), (PSGLD, "alpha"),
      (PSGLD, "regulariser")],
 )  # fmt: skip
-@pytest.mark.parametrize("value", ["a", None, [0.5, 0.5], np.nan, np.inf])
+@pytest.mark.parametrize("value", ["a", None, (0.5, 0.5)])
 def test_settings_that_are_no_numbers(kind, name, value):
-    with pytest.raises(InvalidInput, match=f"{name}=.*must be one finite number"):
+    with pytest.raises(InvalidInput, match=f"{name}=.*must be a number, one"):
         kind(**{name: value})
 
 

@@ -112,15 +112,14 @@ def test_one_row_shows_no_spread():
     assert np.isnan(info["temperature_rise"]).all()
 
 
-# SGLD of these settings on LINE, where what the noise of gradients does is known to theory.
 @pytest.mark.parametrize(
     ("sampler", "told"),
     [
-        (SGLD(STEP, 2), r"changed the temperature by \+0\.\d.* smaller step, larger batches, or"),
+        (SGLD(0.003, 8), r"changed the temperature by \+0\.\d.* smaller step, larger batches, or"),
         (SGLD(1e-4, 8), None),
         (SGLD(1e-4, 1), "one row show no spread.* could not be measured"),
         (SGLD(STEP), None),
-        (SGHMC(0.1, 8, friction=5.0, noise_estimate=4.0), r"changed the temperature by -0\.\d"),
+        (SGHMC(0.05, 8, friction=20.0, noise_estimate=10.0), r"changed the temperature by -0\.\d"),
     ],
     ids=repr,
 )
@@ -236,6 +235,7 @@ def test_divergence_on_minibatches_is_an_error():
 @pytest.mark.parametrize(
     "sampler", [SGLD(batch_size=3, schedule=DECAY._replace(a=0.01)), SGHMC(0.05, 3, friction=5.0)]
 )
+@pytest.mark.filterwarnings("ignore::statmech_ml.errors.EffectiveTemperatureWarning")
 def test_a_saved_chain_continues_bit_for_bit(sampler, tmp_path):
     settings = {"beta": BETA, "n_chains": 3, "burn_in": 4}
     through = sample(LINE, sampler, n_draws=12, rng=5, **settings)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from torch.optim.lr_scheduler import CosineAnnealingLR, SequentialLR, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, SequentialLR, StepLR
 
 from statmech_ml.errors import InvalidInput, StoreError
 from statmech_ml.models import RBM, BernoulliRBM, BoltzmannMachine, GaussianRBM
@@ -119,6 +119,92 @@ def test_load_checkpoint(tmp_path):
     again = load_checkpoint(path, shell=shell(5))
     assert torch.equal(again.shell.weights, trained.weights)
     assert sorted(os.listdir(tmp_path)) == ["run.safetensors"]
+
+
+def test_the_checkpoint_of_early_stopping_is_the_model_that_train_returned(tmp_path):
+    path = tmp_path / "run.safetensors"
+    settings = {
+        "rng": 1, "learning_rate": 0.1, "validation_data": 1 - DATA[:20], "early_stopping": 3,
+        "monitor": Monitor(equilibrium=False), **BATCH,
+    }  # fmt: skip
+    trained, again, partly = shell(), shell(), shell()
+    history = train(trained, DATA, CD(), epochs=50, checkpoint=path, **settings)
+    assert history.stopped == "early stopping"
+    loaded = load_checkpoint(path)
+    assert torch.equal(loaded.shell.weights, trained.weights)
+    assert loaded.history.stopped == "early stopping"
+    assert loaded.history.best_epoch == history.best_epoch < loaded.epoch
+    resumed = train(again, DATA, CD(), epochs=50, checkpoint=path, resume=True, **settings)
+    assert torch.equal(again.weights, trained.weights)
+    assert (resumed.stopped, resumed.best_epoch) == ("early stopping", history.best_epoch)
+    # Stopped before, it goes on from the last parameters and not from the best.
+    other = tmp_path / "other.safetensors"
+    train(shell(), DATA, CD(), epochs=2, checkpoint=other, **settings)
+    whole = train(partly, DATA, CD(), epochs=50, checkpoint=other, resume=True, **settings)
+    np.testing.assert_array_equal(
+        whole["validation_log_likelihood"], history["validation_log_likelihood"]
+    )
+
+    def worse(tree, arrays):
+        parameters = item(item(tree, "best")[1], "parameters")[1]
+        arrays[item(parameters, "weights")[1]["array"]][0, 0] = np.nan
+
+    rewrite(path, worse)
+    with pytest.raises(StoreError, match="best parameters"):
+        load_checkpoint(path)
+
+
+def groups(*rates):
+    return lambda p: torch.optim.SGD(
+        [{"params": [q], "lr": r} for q, r in zip(p, rates, strict=True)], lr=1.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "match"),
+    [
+        (
+            {"schedule": lambda o: StepLR(o, 1, 0.5)},
+            {"schedule": lambda o: StepLR(o, 1, 0.9)},
+            "schedule settings",
+        ),
+        (
+            {"schedule": lambda o: SequentialLR(o, [StepLR(o, 1), StepLR(o, 2)], [2])},
+            {"schedule": lambda o: SequentialLR(o, [StepLR(o, 1), StepLR(o, 2)], [3])},
+            "schedule settings",
+        ),
+        (
+            {"optimizer": groups(0.1, 0.1, 0.1)},
+            {"optimizer": groups(0.1, 0.2, 0.1)},
+            "optimizer settings",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*epoch parameter in `scheduler.step:UserWarning")
+def test_settings_of_schedules_and_groups_must_be_as_they_were(then, now, match, tmp_path):
+    path = tmp_path / "run.safetensors"
+    settings = {"rng": 1, "monitor": None, "checkpoint": path, **BATCH}
+    train(shell(), DATA, CD(), epochs=2, **settings, **then)
+    with pytest.raises(StoreError, match=f"its {match} is"):
+        train(shell(), DATA, CD(), epochs=4, resume=True, **settings, **now)
+    train(shell(), DATA, CD(), epochs=4, resume=True, **settings, **then)
+
+
+@pytest.mark.filterwarnings("ignore:.*epoch parameter in `scheduler.step:UserWarning")
+def test_functions_cannot_be_compared_and_are_refused(tmp_path):
+    """A file holds no function, so a resumed run could follow another one unseen."""
+    settings = {"rng": 1, "monitor": None, **BATCH}
+    for schedule in (
+        lambda o: LambdaLR(o, lambda epoch: 0.5**epoch),
+        lambda o: SequentialLR(o, [StepLR(o, 1), LambdaLR(o, lambda epoch: 1.0)], [2]),
+    ):
+        with pytest.raises(InvalidInput, match=r"LR follows the function .*lambda"):
+            train(
+                shell(), DATA, CD(), epochs=1, schedule=schedule, checkpoint=tmp_path / "run",
+                **settings,
+            )  # fmt: skip
+        train(shell(), DATA, CD(), epochs=1, schedule=schedule, **settings)
+    assert not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -272,6 +358,68 @@ def test_tampering_with_a_right_digest_is_refused(tmp_path):
             shell(), DATA, PersistentCD(1, 20), epochs=4, rng=1, **BATCH, monitor=QUICK,
             checkpoint=path, resume=True,
         )  # fmt: skip
+
+
+def carried_x(change):
+    def tamper(tree, arrays):
+        name = item(item(tree, "carried")[1], "x")[1]["array"]
+        arrays[name] = change(arrays[name])
+
+    return tamper
+
+
+def without_hidden(tree, arrays):
+    """As chains were stored before they carried both layers."""
+    carried = item(tree, "carried")[1]
+    carried["dict"] = [entry for entry in carried["dict"] if entry[0] != "h"]
+
+
+def epoch(number):
+    return lambda tree, arrays: item(tree, "epoch").__setitem__(1, number)
+
+
+def endless_momentum(tree, arrays):
+    groups = item(item(tree, "optimizer")[1], "param_groups")[1]["list"]
+    item(groups[0], "lr")[1] = float("inf")
+
+
+@pytest.mark.parametrize(
+    ("change", "loads"),
+    [
+        (without_hidden, True),
+        (carried_x(lambda x: x[:, :3].copy()), True),
+        (carried_x(lambda x: x.ravel().copy()), True),
+        (carried_x(lambda x: np.full_like(x, 77)), True),
+        (carried_x(lambda x: np.full(x.shape, np.nan)), True),
+        (carried_x(lambda x: x.astype(np.int64)), True),
+        (endless_momentum, True),
+        (epoch(-5), False),
+        (epoch(10**9), False),
+        (epoch(1), False),
+    ],
+)
+def test_foreign_contents_with_a_right_digest_are_refused(change, loads, tmp_path):
+    """Loading looks at the epochs, resuming at all that is carried on; the shell stays."""
+    path, _ = saved(tmp_path)
+    rewrite(path, change)
+    if loads:
+        load_checkpoint(path)
+    else:
+        with pytest.raises(StoreError, match="damaged"):
+            load_checkpoint(path)
+    fresh, before = shell(2), shell(2)
+    with pytest.raises(StoreError, match="damaged"):
+        train(
+            fresh, DATA, PersistentCD(1, 20), epochs=4, rng=1, **BATCH, monitor=QUICK,
+            checkpoint=path, resume=True,
+        )  # fmt: skip
+    assert torch.equal(fresh.weights, before.weights)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, 1.5, b"run"])
+def test_what_is_no_path(wrong):
+    with pytest.raises(InvalidInput, match="must be a path"):
+        load_checkpoint(wrong)
 
 
 def test_what_cannot_be_stored_is_refused_before_work(tmp_path):

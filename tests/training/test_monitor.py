@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -201,6 +202,80 @@ def test_probe_measures_the_mixing_time_and_the_drift(seed):
     assert lagging.broken
     assert lagging.drift < -MAX_DRIFT
     assert lagging.drift_z < -MAX_Z
+
+
+def two_state(hops: float, free: float = 0.0):
+    """A visible spin whose chain draws it anew once in 1 / hops sweeps, T = 1 / hops; and a free
+    one, drawn anew at every sweep."""
+    W = [[math.atanh(math.sqrt(1.0 - hops))], [0.0]]
+    return RBM([0.0, free], [0.0], W).thaw(torch.float64)
+
+
+PLACE = np.array([1.0, 0.2])
+
+
+def test_chains_that_do_not_forget_each_other_are_stuck(seed):
+    """T = 50,000 sweeps is never taken for a mixing time of half a probe; and T = 20 and 60 sweeps,
+    beyond what 50 sweeps measure too, are calm after 10 T."""
+    frozen = two_state(2e-5)
+    x = frozen.space.random(seed, np.arange(100, dtype=np.uint32))
+    for sweeps in (240.0, 800.0, 5000.0):
+        found = probe(frozen, x, PLACE, 50, sweeps, seed)
+        assert found.broken
+        assert found.stuck
+        assert math.isinf(found.mixing_time_error)
+        assert found.mixing_time > 100.0
+        assert "do not leave" in str(found)
+    assert not probe(frozen, x, PLACE, 50, math.inf, seed).broken  # where sweeps are not counted
+    for time in (20.0, 60.0):
+        calm = two_state(1.0 / time)
+        for number in range(20):
+            x = calm.space.random(seed + number, np.arange(100, dtype=np.uint32))
+            found = probe(calm, x, PLACE, 50, 10.0 * time, seed + number)
+            assert not found.broken
+            assert math.isinf(found.mixing_time_error)
+
+
+def test_chains_that_all_sit_in_one_state(seed):
+    """Constant chains are no measurement, unless the law is constant."""
+    model, one = two_state(1e-9, free=40.0), np.ones((50, 2), np.int8)
+    two = np.where(np.arange(50)[:, None] < 20, one, one * np.array([-1, 1], np.int8))
+    for x in (one, two):
+        stuck = probe(model, x, PLACE, 50, 800.0, seed)
+        assert stuck.broken
+        assert math.isnan(stuck.mixing_time)
+        assert "none of them leaves" in str(stuck)
+    constant = RBM([40.0, 40.0], [0.0], [[0.0], [0.0]]).thaw()
+    found = probe(constant, one, PLACE, 50, 800.0, seed)
+    assert not found.broken
+    assert (found.mixing_time, found.mixing_time_error) == (0.5, 0.0)
+
+
+def test_frozen_training_is_told_at_the_end():
+    """Two modes of unequal weight, learnt until no chain moves between them."""
+    g = np.random.default_rng(0)
+    data = ((g.random((400, 1)) < 0.8) ^ (g.random((400, 10)) < 0.01)).astype(np.int8)
+    W = np.random.default_rng(1).normal(size=(10, 4)) * 0.1
+    shell = BernoulliRBM(np.zeros(10), np.zeros(4), W).thaw()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        history = train(
+            shell, data, PersistentCD(n_chains=100), epochs=200, rng=1, learning_rate=0.5,
+            monitor=Monitor(every=40, log_likelihood=None, pseudo_likelihood=False),
+        )  # fmt: skip
+    assert "epoch 200: " in str(told[-1].message)
+    assert "do not leave" in str(told[-1].message)
+    assert history["out_of_equilibrium"][-1] == 1.0
+    assert np.isnan(history["ess"][-1])
+    assert math.isinf(history["mixing_time_error"][-1])
+
+
+def test_a_single_chain_says_that_it_was_not_probed():
+    x = MODELS[0].space.random(1, np.arange(100, dtype=np.uint32))
+    history = train(MODELS[0].thaw(), x, PersistentCD(n_chains=1), epochs=2, rng=1)
+    assert np.isnan(history["out_of_equilibrium"]).all()
+    assert "not probed: a single negative chain" in repr(history)
+    history.plot()
 
 
 def test_verdicts():

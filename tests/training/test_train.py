@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
 from statmech_ml.errors import InvalidInput, MissingCapability, TrainingDiverged
 from statmech_ml.exact import rbm as exact_rbm
@@ -192,9 +192,15 @@ def test_interruption_returns_what_was_done():
                 raise KeyboardInterrupt
             return super().gradient(shell, batch, carried, seed, step)
 
-    history = train(rbm().thaw(), DATA, Impatient(), epochs=10, **LIGHT)
+    shell, good = rbm().thaw(), rbm().thaw()
+    history = train(shell, DATA, Impatient(), epochs=10, ema=0.9, **LIGHT)
     assert history.stopped == "interrupted"
     assert len(history) == 2
+    # In the middle of the third epoch: shell and running means are those of the second.
+    expected = train(good, DATA, CD(), epochs=2, ema=0.9, **LIGHT)
+    for name, value in good.state_dict().items():
+        assert torch.equal(shell.state_dict()[name], value)
+        np.testing.assert_array_equal(history.ema[name], expected.ema[name])
 
 
 @pytest.mark.parametrize("what", ["gradient", "energy", "parameters"])
@@ -233,6 +239,24 @@ def test_a_rate_that_explodes_is_found():
     with pytest.raises(TrainingDiverged, match="diverged in epoch"):
         train(shell, x, CD(), epochs=50, learning_rate=1e4, **LIGHT)
     assert all(bool(torch.isfinite(p).all()) for p in shell.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rate", [1e8, 1e30, 1e300])
+def test_absurd_rates_are_found_whatever_the_optimiser(dtype, rate):
+    """Parameters of 1e299 are finite, and still no parameters."""
+    for optimizer in (torch.optim.Adam, torch.optim.SGD):
+        shell, before = rbm().thaw(dtype), rbm().thaw(dtype)
+        with pytest.raises(TrainingDiverged, match="diverged in epoch 1"):
+            train(shell, DATA, CD(), epochs=5, optimizer=lambda p: optimizer(p, lr=rate), **LIGHT)  # noqa: B023
+        assert torch.equal(shell.weights, before.weights)
+
+
+def test_numpy_numbers_are_numbers():
+    shells = [rbm().thaw(), rbm().thaw()]
+    for shell, rate in zip(shells, (np.float32(0.5), 0.5), strict=True):
+        train(shell, DATA, CD(), epochs=1, learning_rate=rate, clip=np.float64(1), **LIGHT)
+    assert torch.equal(shells[0].weights, shells[1].weights)
 
 
 def test_rejected_steps_are_put_back():
@@ -290,6 +314,12 @@ NAN = np.full((30, 6), np.nan)
         ({"data": DATA[0]}, "at least one configuration"),
         ({"data": np.full((30, 6), "a")}, "real numbers"),
         ({"validation_data": DATA + 1}, r"validation_data holds np.int8\(2"),
+        ({"data": np.ma.masked_equal(DATA, 1)}, "masked"),
+        ({"validation_data": np.ma.masked_equal(DATA, 1)}, "masked"),
+        ({"checkpoint": 5}, "checkpoint=5"),
+        ({"optimizer": lambda p: torch.optim.Adam(p, lr=math.nan)}, "Invalid learning rate: nan"),
+        ({"schedule": lambda o: StepLR(o)}, "schedule=.*step_size"),
+        ({"learning_rate": 1e300}, "learning_rate=1e"),
         ({"epochs": -1}, "epochs=-1"),
         ({"epochs": 1.5}, "epochs=1.5"),
         ({"batch_size": 61}, "60 configurations"),
