@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from langevin_laws import in_batches
 
 from statmech_ml import Chain, lattices, sample
 from statmech_ml.chains import equilibration
@@ -406,10 +407,9 @@ DIVERGING = [
     (SGHMC(2.1, friction=0.5), 200),
 ]  # fmt: skip
 UNEVEN = [
-    (Funnel(), ULA(0.03), "random"),  # excursions into the neck
-    (Funnel(), BAOAB(0.02), "random"),
-    (Quartic(), BAOAB(0.02), "random"),
-    (DoubleWell(), SGHMC(0.05), "random"),
+    (in_batches(Funnel()), ULA(0.03), "random"),  # excursions into the neck
+    (in_batches(Quartic()), BAOAB(0.02), "random"),
+    (in_batches(DoubleWell()), ULA(0.03), "random"),
     (Gaussian(dim=200), ULA(1e-4), np.zeros(200)),  # climbs from the bottom for all of the run
     (Gaussian(dim=200), BAOAB(1e-3), np.zeros(200)),
     (Gaussian(dim=200), ULA(1e-2), np.full(200, 100.0)),  # falls by six orders of magnitude

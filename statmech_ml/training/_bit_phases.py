@@ -66,6 +66,9 @@ def persistent(
     return gradients, energies.tolist(), v, after
 
 
+# BLAS multiplies whole vectors: what lies behind the end of a short row is dropped, but its flag
+# stays, and numpy would warn of it. The optimiser refuses gradients that are not finite.
+@np.errstate(invalid="ignore")
 def phase_sums(shell: Any, x: Tensor, share: Tensor) -> tuple[Gradients, Tensor]:
     """Sum of share dF/dtheta over configurations x (n, n_visible), and F of each (n,)."""
     space = shell.space

@@ -77,8 +77,8 @@ def load_checkpoint(path: Any, shell: Trainable | None = None) -> Checkpoint:
     )
 
 
-def put_shell(path: Any, tree: dict[str, Any], shell: Trainable) -> History:
-    """Give a shell the parameters and buffers of a checkpoint; returns its history."""
+def check_shell(path: Any, tree: dict[str, Any], shell: Trainable) -> None:
+    """Raise StoreError for the checkpoint of another shell."""
     about, given = _plain(shell.about), _field(path, tree, "shell", dict)
     if about != given:
         differ = [key for key in {*about, *given} if about.get(key) != given.get(key)]
@@ -86,6 +86,11 @@ def put_shell(path: Any, tree: dict[str, Any], shell: Trainable) -> History:
             f"{key} is {given.get(key)!r}, here {about.get(key)!r}" for key in sorted(differ)
         )
         raise StoreError(f"{path} is the checkpoint of another shell: {words}.")
+
+
+def put_shell(path: Any, tree: dict[str, Any], shell: Trainable) -> History:
+    """Give a shell the parameters and buffers of a checkpoint; returns its history."""
+    check_shell(path, tree, shell)
     stored, own = _field(path, tree, "parameters", dict), shell.state_dict()
     for name in {*stored, *own}:
         ours, theirs = own.get(name), stored.get(name)

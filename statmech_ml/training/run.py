@@ -227,6 +227,7 @@ class Run:
         given = tree.get("settings")
         if not isinstance(given, dict):
             raise StoreError(f"{path} is damaged: it has no settings.")
+        store.check_shell(path, tree, self.shell)
         for name, value in settings.items():
             if given.get(name) != value:
                 raise StoreError(
@@ -234,7 +235,7 @@ class Run:
                     f"here {value!r}. Give what was given then, or choose another path."
                 )
         # What it must look like, from the shell that was given: no trained one need start anew.
-        x = self.data.cpu().numpy().astype(self.shell.space.dtype)
+        x: np.ndarray = self.data.cpu().numpy().astype(self.shell.space.dtype)
         fresh = self.method.init(self.shell, x, self.seed)
         history = store.put_shell(path, tree, self.shell)
         device = self.shell.device

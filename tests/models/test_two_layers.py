@@ -254,4 +254,4 @@ def test_weights_beyond_single_precision_are_refused_there(weights):
         moved, _ = BlockGibbs("double").advance(rbm, state, np.ones(n_chains), 1)
         assert rbm.space.check(moved.x).shape == (n_chains, n_visible)
     small = BernoulliRBM(np.zeros(n_visible), np.zeros(n_hidden), 1e-3 * weights)
-    BlockGibbs().advance(small, state, np.ones(200), 1)
+    BlockGibbs().advance(small, BlockGibbs().init(small, 4, 1), np.ones(4), 1)

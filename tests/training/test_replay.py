@@ -1,5 +1,6 @@
 """Langevin chains in a replay buffer: their law, their temperature, what a step is made of."""
 
+import math
 import warnings
 from dataclasses import replace
 
@@ -20,7 +21,7 @@ from statmech_ml.errors import (
 )
 from statmech_ml.exact import plane
 from statmech_ml.models import BernoulliRBM, Gaussian, GaussianMixture, GaussianRBM
-from statmech_ml.samplers import BAOAB, MALA, HeatBath
+from statmech_ml.samplers import BAOAB, MALA, ULA, HeatBath
 from statmech_ml.training import (
     CD,
     EnergyNet,
@@ -423,3 +424,17 @@ def test_discrete_units_bad_data_and_unfit_samplers_are_refused():
 def test_settings_that_cannot_work_are_refused(settings):
     with pytest.raises(InvalidInput):
         LangevinReplay(**settings)
+
+
+@pytest.mark.parametrize(("temperature", "told"), [(1.0005, False), (1.002, True), (0.998, True)])
+def test_replay_and_the_samplers_draw_the_line_at_the_same_temperature(temperature, told):
+    """Noise that was written with four digits is no other temperature, in either of them."""
+    noise, net = math.sqrt(2.0 * 0.01 * temperature), EnergyNet.dense(2, (4,), rng=1)
+    for check in (
+        lambda: LangevinReplay(step_size=0.01, noise=noise).check(net, np.zeros((5, 2))),
+        lambda: ULA(0.01, noise=noise).check(Gaussian([0.0], [1.0])),
+    ):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            check()
+        assert [w.category for w in found] == [EffectiveTemperatureWarning] * told

@@ -422,18 +422,18 @@ def test_centred_and_plain_training_meet_at_the_same_optimum_with_decay():
         batch = shell.tensor(data)
         if centred == "mutant":
             centring = Centring(shell, batch)
-            for step in range(1500):
+            for step in range(900):
                 plain = ExactGradient().gradient(shell, batch, {}, 0, step).gradients
                 centring.follow(shell, batch)
                 moved = centring(plain)
                 moved["weights"] = moved["weights"] + decay * shell.weights.detach()
                 with torch.no_grad():
                     for name, p in shell.named_parameters():
-                        p -= 0.5 * moved[name]
+                        p -= moved[name]
         else:
             train(
-                shell, data, ExactGradient(), epochs=1500, rng=1, batch_size=200,
-                learning_rate=0.5, weight_decay=decay, centred=centred, monitor=None,
+                shell, data, ExactGradient(), epochs=900, rng=1, batch_size=200,
+                learning_rate=1.0, weight_decay=decay, centred=centred, monitor=None,
             )  # fmt: skip
         model = shell.freeze()
         u = model.reduced_energy(states, 1.0)

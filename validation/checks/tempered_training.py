@@ -349,11 +349,11 @@ CHECKS = (
         "tempered.maximum-likelihood",
         "On data of a 6 x 4 RBM tempered PCD ends within the sampling error of the maximum of the "
         "likelihood.",
-        partial(_maximum_likelihood, method=lambda: TemperedPCD(n_chains=500, n_betas=3)),
+        partial(_maximum_likelihood, method=partial(TemperedPCD, n_chains=500, n_betas=3)),
         (
             Mutant(
                 "chains at beta = 0.9 in the gradient",
-                partial(_maximum_likelihood, method=lambda: TooHot(n_chains=500, n_betas=3)),
+                partial(_maximum_likelihood, method=partial(TooHot, n_chains=500, n_betas=3)),
             ),
         ),
         tier="full",
@@ -362,11 +362,11 @@ CHECKS = (
         "tempered.two-modes",
         "Tempered PCD gives two modes far apart the shares of the data, where chains that cannot "
         "go over lose them.",
-        partial(_two_modes, method=lambda: TemperedPCD(n_chains=400, n_betas=6)),
+        partial(_two_modes, method=partial(TemperedPCD, n_chains=400, n_betas=6)),
         (
             Mutant(
                 "chains that do not exchange",
-                partial(_two_modes, method=lambda: PersistentCD(n_chains=400)),
+                partial(_two_modes, method=partial(PersistentCD, n_chains=400)),
             ),
         ),
         tier="full",
