@@ -66,9 +66,6 @@ def persistent(
     return gradients, energies.tolist(), v, after
 
 
-# BLAS multiplies whole vectors: what lies behind the end of a short row is dropped, but its flag
-# stays, and numpy would warn of it. The optimiser refuses gradients that are not finite.
-@np.errstate(invalid="ignore")
 def phase_sums(shell: Any, x: Tensor, share: Tensor) -> tuple[Gradients, Tensor]:
     """Sum of share dF/dtheta over configurations x (n, n_visible), and F of each (n,)."""
     space = shell.space
@@ -83,10 +80,11 @@ def phase_sums(shell: Any, x: Tensor, share: Tensor) -> tuple[Gradients, Tensor]
     h, log_sums = np.empty((n, n_hidden), np.float32), np.empty(n)
     scale = np.float32(2.0 if shell.hidden == "spins" else 1.0)
     bit_layers.means(codes, w, step, bias, scale, h, log_sums)
-    energy = -(v @ a) - log_sums
+    # By torch: numpy would warn of flags that BLAS raises behind the end of a short row.
+    energy = -(x @ torch.from_numpy(a)).numpy() - log_sums
     if shell.hidden == "spins":  # <h> = 2 sigmoid(2 f) - 1, log 2 cosh f = log(1 + exp(2 f)) - f
         h = 2.0 * h - np.float32(1.0)
-        energy += v @ w.sum(axis=1) + b.sum()
+        energy += (x @ torch.from_numpy(w.sum(axis=1))).numpy() + b.sum()
     h *= r
     total = h.sum(axis=0)
     codes = np.empty((v.shape[1], bit_layers.padded(n) // 4), np.uint8)
@@ -95,6 +93,7 @@ def phase_sums(shell: Any, x: Tensor, share: Tensor) -> tuple[Gradients, Tensor]
     base[:n_hidden] = low * total
     products = np.empty(w.shape, np.float32)
     bit_layers.product(codes, h, step, base, products)
-    found = {"visible_bias": r[:, 0] @ v, "hidden_bias": total, "weights": products}
+    found = {"hidden_bias": total, "weights": products}
     gradients = {name: torch.from_numpy(value) for name, value in found.items()}
+    gradients["visible_bias"] = -(share @ x)
     return gradients, torch.from_numpy(energy.astype(np.float32))

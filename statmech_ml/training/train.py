@@ -63,11 +63,13 @@ def train(
     optimizer : callable, optional
         Parameters -> torch optimiser, ``lambda p: torch.optim.Adam(p, lr=1e-3)``.
     schedule : callable, optional
-        Optimiser -> torch scheduler, which steps after each epoch.
+        Optimiser -> torch scheduler, which steps after each epoch. With `checkpoint` none of
+        functions (LambdaLR), which a file cannot hold or tell from one another.
     weight_decay : float, default 0.0
         Adds this times the weights to their gradient; biases do not decay.
     centred : bool, default False
-        The centred gradient (`training.centring`), of RBMs.
+        The centred gradient (`training.centring`), of RBMs. It moves weights and biases together,
+        so that no optimiser with a weight decay of its own goes with it.
     clip : float, optional
         Largest norm of the gradient over all parameters; `History` says how often it was reached.
     ema : float in (0, 1), optional
@@ -76,7 +78,7 @@ def train(
     early_stopping : int, optional
         Stop when the log-likelihood of the validation data (or their pseudo-likelihood where that
         one is not measured) has not grown for so many epochs. The shell then holds the best
-        parameters, also when all epochs are done.
+        parameters, also when all epochs are done; and so does that of `load_checkpoint`.
     monitor : Monitor or None
         What is measured; None measures nothing but the gradient and the energies.
     checkpoint : path, optional
@@ -89,7 +91,8 @@ def train(
     Returns
     -------
     History
-        After Ctrl-C that of the epochs done, with ``stopped == "interrupted"``.
+        After Ctrl-C that of the epochs done, with ``stopped == "interrupted"``; the shell has the
+        parameters of the end of the last of them.
 
     Raises
     ------

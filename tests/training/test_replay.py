@@ -21,7 +21,7 @@ from statmech_ml.errors import (
 )
 from statmech_ml.exact import plane
 from statmech_ml.models import BernoulliRBM, Gaussian, GaussianMixture, GaussianRBM
-from statmech_ml.samplers import BAOAB, MALA, ULA, HeatBath
+from statmech_ml.samplers import BAOAB, MALA, SGHMC, ULA, HeatBath
 from statmech_ml.training import (
     CD,
     EnergyNet,
@@ -382,6 +382,10 @@ def test_a_temperature_that_is_not_one_is_warned_of_and_reported():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         LangevinReplay(50, step_size=0.02, noise=0.2).check(well(), DATA)
+    cooled = LangevinReplay(50, sampler=SGHMC(0.1, noise_estimate=0.5))  # no batches, no noise
+    assert steps(cooled, well(), 1).info["effective_temperature"] == 0.5
+    with pytest.warns(EffectiveTemperatureWarning, match=r"temperature 0\.5 and not at 1"):
+        cooled.check(well(), DATA)
 
 
 def test_divergence_is_an_error():
