@@ -271,7 +271,7 @@ class Run:
             self.carried = store.carried_like(
                 tree["carried"], fresh, self.method.n_levels_vary, self.shell
             )
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             self.good.put(self.descent)
             raise StoreError(f"{path} is damaged: {type(error).__name__}: {error}.") from error
 

@@ -383,9 +383,14 @@ def endless_momentum(tree, arrays):
     item(groups[0], "lr")[1] = float("inf")
 
 
+def no_groups(tree, arrays):
+    item(item(tree, "optimizer")[1], "param_groups")[1]["list"] = []
+
+
 @pytest.mark.parametrize(
     ("change", "loads"),
     [
+        (no_groups, True),
         (without_hidden, True),
         (carried_x(lambda x: x[:, :3].copy()), True),
         (carried_x(lambda x: x.ravel().copy()), True),
