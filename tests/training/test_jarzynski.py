@@ -61,8 +61,8 @@ class DriversTestify(JarzynskiPCD):
 
 @pytest.mark.parametrize("mutant", [WrongSign, MovesFirst, DriversTestify])
 def test_mutants_are_rejected(seed, assert_rejected, mutant):
-    method = mutant(n_chains=64, n_witnesses=64, start_levels=4)
-    assert_rejected(throughout("bits bits", method), seed)
+    method = mutant(n_chains=64, n_witnesses=256, start_levels=4)
+    assert_rejected(throughout("bits bits", method, n_runs=4), seed)
 
 
 # --- the walk -------------------------------------------------------------------------------------
