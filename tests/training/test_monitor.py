@@ -217,7 +217,7 @@ PLACE = np.array([1.0, 0.2])
 def test_chains_that_do_not_forget_each_other_are_stuck(seed):
     """T = 5e7 sweeps is never taken for a mixing time of half a probe (one of the 100 chains hops
     in a probe of 50 sweeps once in 20,000 runs; the rate of forgetting is known to 3e-4, a fourth
-    of 1 / 800); and T = 20 and 60 sweeps, beyond what 50 sweeps measure too, are calm after 10 T."""
+    of 1 / 800). T = 20 and 60 sweeps, beyond what 50 sweeps measure too, are calm after 10 T."""
     frozen = two_state(2e-8)
     x = frozen.space.random(seed, np.arange(100, dtype=np.uint32))
     for sweeps in (240.0, 800.0):
