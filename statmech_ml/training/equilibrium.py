@@ -32,10 +32,10 @@ T < n S / 6 and no more: fewer than 6 LONG = 24 chains are never called stuck. T
 modes are stuck does not make a gradient wrong by itself; it means that they cannot follow the
 weights of the modes any more, since as many remain in each as came there early in training. Chains
 that all sit in one and the same state are stuck too, unless chains from random starts come to it.
-All of this is asked only of chains that count sweeps (`Method.sweeps`). As 1 / T is known to s only,
-frozen chains with more than some 1 / (4 s) sweeps behind them are found out in part of the probes:
-of 100 chains and 50 sweeps a probe, surely at 800 sweeps, in about 7 of 10 at 5000. Longer probes
-(`Monitor.probe_sweeps`) reach further.
+All of this is asked only of chains that count sweeps (`Method.sweeps`). As 1 / T is known to s
+only, frozen chains with more than some 1 / (4 s) sweeps behind them are found out in part of the
+probes: of 100 chains and 50 sweeps a probe, in all that were tried at 800 sweeps, in about 7 of 10
+at 5000. Longer probes (`Monitor.probe_sweeps`) reach further.
 
 The drift finds chains that lag behind parameters which move too fast, and CD-k chains that remember
 the data. Modes that no chain ever visits are seen by none of this: compare log-likelihoods.
