@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 _ROOMS = {
     "Chain": "chains",
     "Estimate": "statistics",
+    "divergences": "",
     "exact": "",
+    "generative": "",
     "lattices": "",
     "models": "",
     "observables": "",
@@ -32,7 +34,9 @@ _ROOMS = {
 __all__ = [
     "Chain",
     "Estimate",
+    "divergences",
     "exact",
+    "generative",
     "lattices",
     "models",
     "observables",

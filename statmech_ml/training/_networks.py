@@ -34,9 +34,9 @@ def dense(
     act = _activation(activation)
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(widths):
-        layers += [_empty(nn.Linear, n_in, n_out), act()]
-    layers.append(_empty(nn.Linear, widths[-1], 1))
-    return _drawn(layers, rng, dtype)
+        layers += [empty_layer(nn.Linear, n_in, n_out), act()]
+    layers.append(empty_layer(nn.Linear, widths[-1], 1))
+    return drawn(layers, rng, dtype)
 
 
 def convolutional(
@@ -64,34 +64,39 @@ def convolutional(
                 "boundaries wrap around more than once. Give fewer channels."
             )
         layers.append(
-            _empty(
+            empty_layer(
                 nn.Conv2d, depth, wide, 3, stride=stride, padding=1,
                 padding_mode="circular" if periodic else "zeros",
             )
         )  # fmt: skip
         layers.append(act())
         depth, sides = wide, [-(-n // stride) for n in sides]
-    layers += [nn.Flatten(), _empty(nn.Linear, depth * sides[0] * sides[1], 1)]
-    return _drawn(layers, rng, dtype)
+    layers += [nn.Flatten(), empty_layer(nn.Linear, depth * sides[0] * sides[1], 1)]
+    return drawn(layers, rng, dtype)
 
 
-def _empty(kind: Any, *args: Any, **options: Any) -> nn.Module:
+def empty_layer(kind: Any, *args: Any, **options: Any) -> nn.Module:
     """A layer whose parameters are not drawn yet: torch would draw them from its global state."""
     module: nn.Module = torch.nn.utils.skip_init(kind, *args, **options)
     return module
 
 
-def _drawn(layers: Iterable[nn.Module], rng: Any, dtype: torch.dtype) -> nn.Sequential:
+def drawn(layers: Iterable[nn.Module], rng: Any, dtype: torch.dtype) -> nn.Sequential:
     network = nn.Sequential(*layers).to(dtype)
+    draw_weights(network, rng)
+    return network
+
+
+def draw_weights(network: nn.Module, rng: Any) -> None:
+    """Give all dense and convolutional layers of a network their first weights and biases."""
     generator = torch.Generator().manual_seed(seed_from(rng))
     with torch.no_grad():
         for layer in _with_weights(network):
             limit = 1.0 / math.sqrt(layer.weight[0].numel())
-            for parameter in (layer.weight, layer.bias):
+            for parameter in layer.parameters():
                 # In doubles, so that both precisions start from the same network.
                 drawn = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
                 parameter.copy_(limit * (2.0 * drawn - 1.0))
-    return network
 
 
 def _with_weights(network: nn.Module) -> Iterator[Any]:

@@ -22,7 +22,7 @@ from ..errors import InvalidInput, StoreError
 from .boltzmann import TrainableBoltzmann
 from .history import History
 from .rbm import TrainableRBM
-from .shell import Trainable
+from .shell import Shell
 
 FORMAT = "statmech-ml training 1"
 
@@ -33,21 +33,21 @@ class Checkpoint(NamedTuple):
     Fields: shell with the parameters, `History` so far, epochs done, settings of the run in words.
     """
 
-    shell: Trainable
+    shell: Shell
     history: History
     epoch: int
     settings: dict[str, Any]
 
 
-def load_checkpoint(path: Any, shell: Trainable | None = None) -> Checkpoint:
+def load_checkpoint(path: Any, shell: Shell | None = None) -> Checkpoint:
     """Load what `train(..., checkpoint=path)` wrote.
 
     Parameters
     ----------
     path : str or Path
-    shell : Trainable, optional
-        Takes the parameters. Needed for shells that hold a network of the user's: code is not in
-        the file. RBMs and Boltzmann machines are made anew without.
+    shell : Trainable or generative model, optional
+        Takes the parameters. Needed for those that hold a network: code is not in the file. RBMs
+        and Boltzmann machines are made anew without.
 
     With early stopping the shell gets the best parameters so far, those of
     ``history.best_epoch``, as `train` returns them; otherwise the last ones.
@@ -64,7 +64,7 @@ def load_checkpoint(path: Any, shell: Trainable | None = None) -> Checkpoint:
     made = _made(path, about) if shell is None else shell
     history = put_shell(path, tree, made)
     if history.best_epoch is not None:
-        trained = {name: p for name, p in made.named_parameters() if p.requires_grad}
+        trained = made.moving
         try:
             best = like(tree["best"]["parameters"], trained)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -77,7 +77,7 @@ def load_checkpoint(path: Any, shell: Trainable | None = None) -> Checkpoint:
     )
 
 
-def check_shell(path: Any, tree: dict[str, Any], shell: Trainable) -> None:
+def check_shell(path: Any, tree: dict[str, Any], shell: Shell) -> None:
     """Raise StoreError for the checkpoint of another shell."""
     about, given = _plain(shell.about), _field(path, tree, "shell", dict)
     if about != given:
@@ -88,7 +88,7 @@ def check_shell(path: Any, tree: dict[str, Any], shell: Trainable) -> None:
         raise StoreError(f"{path} is the checkpoint of another shell: {words}.")
 
 
-def put_shell(path: Any, tree: dict[str, Any], shell: Trainable) -> History:
+def put_shell(path: Any, tree: dict[str, Any], shell: Shell) -> History:
     """Give a shell the parameters and buffers of a checkpoint; returns its history."""
     check_shell(path, tree, shell)
     stored, own = _field(path, tree, "parameters", dict), shell.state_dict()
@@ -152,7 +152,7 @@ def like(found: Any, own: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def carried_like(
-    found: Any, fresh: Mapping[str, np.ndarray], levels_vary: bool, shell: Trainable
+    found: Any, fresh: Mapping[str, np.ndarray], levels_vary: bool, shell: Any
 ) -> dict[str, np.ndarray]:
     """What a method carries, of the kind that it starts with: names, shapes and dtypes, finite,
     configurations of the shell's space; ValueError otherwise. Leading axes may differ, all by the
@@ -298,7 +298,7 @@ def _plain(about: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _made(path: Any, about: dict[str, Any]) -> Trainable:
+def _made(path: Any, about: dict[str, Any]) -> Shell:
     """A new shell as described, of a class that this package can make."""
     makers = {"TrainableRBM": TrainableRBM.like, "TrainableBoltzmann": TrainableBoltzmann.like}
     maker = makers.get(str(about.get("class")))
@@ -308,7 +308,7 @@ def _made(path: Any, about: dict[str, Any]) -> Trainable:
             "a shell of that structure: load_checkpoint(path, shell=...)."
         )
     try:
-        made: Trainable = maker(about)
+        made: Shell = maker(about)
     except (KeyError, TypeError, ValueError, AttributeError, MemoryError) as error:
         raise StoreError(f"{path} describes no shell: {type(error).__name__}: {error}.") from error
     return made

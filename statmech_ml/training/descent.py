@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInput
-from .shell import Gradients, Trainable
+from .shell import Gradients, Shell
 
 EXPLODED = 1e6
 """Parameters this many times larger than the largest at the start (or than 1) have exploded."""
@@ -38,7 +38,7 @@ class Descent:
 
     def __init__(
         self,
-        shell: Trainable,
+        shell: Shell,
         optimizer: OptimizerMaker | None,
         learning_rate: float | None,
         schedule: ScheduleMaker | None,
@@ -49,6 +49,7 @@ class Descent:
         self.parameters = {n: p for n, p in shell.named_parameters() if p.requires_grad}
         if not self.parameters:
             raise InvalidInput(f"{type(shell).__name__} has no parameters to train.")
+        self.moving = shell.moving
         self.optimizer: Any
         self.optimizer = _optimizer(
             self.parameters, optimizer, learning_rate, light=schedule is None
@@ -58,19 +59,19 @@ class Descent:
         self.decayed = tuple(name for name in shell.decayed if name in self.parameters)
         self.clip = None if clip is None else _number("clip", clip, 0.0, math.inf, open_=True)
         self.rate = None if ema is None else _number("ema", ema, 0.0, 1.0, open_=True)
-        self.ema = None if ema is None else self.copy()
+        self.ema = None if ema is None else {n: self.copy()[n] for n in self.parameters}
         self._limit = EXPLODED * max(1.0, self._largest())
         self._reach = math.inf  # bound of all parameters
 
     def copy(self) -> dict[str, Tensor]:
-        """The parameters, copied."""
-        return {name: p.detach().clone() for name, p in self.parameters.items()}
+        """All that training changes, copied: parameters, and buffers where there are any."""
+        return {name: p.detach().clone() for name, p in self.moving.items()}
 
-    def put(self, parameters: dict[str, Tensor]) -> None:
+    def put(self, values: dict[str, Tensor]) -> None:
         """Give the shell these values."""
         with torch.no_grad():
-            for name, p in self.parameters.items():
-                p.copy_(parameters[name])
+            for name, p in self.moving.items():
+                p.copy_(values[name])
         self._reach = math.inf
 
     def optimizer_copy(self) -> dict[str, Any]:
@@ -113,29 +114,31 @@ class Descent:
         return self.weight_decay * self.parameters[name].detach()
 
     def step(self, gradients: Gradients, decay: bool = True) -> Moved:
-        """Move the parameters; a gradient that is not finite moves nothing and has such a norm.
+        """Move the parameters that have a gradient (a GAN's players take turns); one that is not
+        finite moves nothing and has such a norm.
 
         `decay` says whether the decay of the weights is still to be added.
         """
         if self.weight_decay and decay:
             gradients = dict(gradients)
-            for name in self.decayed:
+            for name in (name for name in self.decayed if name in gradients):
                 added = self.weight_decay * self.parameters[name].detach()
                 gradients[name] = gradients[name] + added
-        norm = _norm([gradients[name] for name in self.parameters])
+        moving = {name: p for name, p in self.parameters.items() if name in gradients}
+        norm = _norm([gradients[name] for name in moving])
         if not math.isfinite(norm):
             return Moved(norm, False)
         clipped, scale = False, 1.0
         if self.clip is not None and norm > self.clip:
             clipped, scale = True, self.clip / norm
-        for name, p in self.parameters.items():
+        for name, p in moving.items():
             p.grad = gradients[name] * scale if clipped else gradients[name]
         self.optimizer.step()
         if isinstance(self.optimizer, _Plain):
             self._reach += self.learning_rate * norm * scale
         else:
             self._reach = math.inf
-        for p in self.parameters.values():
+        for p in moving.values():
             p.grad = None
         return Moved(norm, clipped)
 
@@ -200,7 +203,7 @@ class _Plain:
     def step(self) -> None:
         """One step along the gradients, which all parameters hold."""
         rate = self.param_groups[0]["lr"]
-        parameters = self.param_groups[0]["params"]
+        parameters = [p for p in self.param_groups[0]["params"] if p.grad is not None]
         with torch.no_grad():
             torch._foreach_add_(parameters, [p.grad for p in parameters], alpha=-rate)
 

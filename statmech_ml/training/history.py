@@ -39,8 +39,9 @@ class History:
     seconds                          spent in the epoch, measurements included
     ===============================  ==============================================================
 
-    and what else the method reports. ``<name>_error`` is the standard error where a number has one
-    (log Z from a finite run, or a part of the configurations); a number without is exact.
+    and what else the method, or a generative model, reports. ``<name>_error`` is the standard error
+    where a number has one (log Z from a finite run, or a part of the configurations); a number
+    without is exact.
 
     Attributes
     ----------

@@ -88,7 +88,7 @@ class Watch:
         validation: np.ndarray | None,
         seed: int,
     ) -> None:
-        self.settings, self.seed = settings, seed
+        self.settings, self.seed, self.every = settings, seed, settings.every
         self._check(shell)
         parts = {"": data} | ({} if validation is None else {"validation_": validation})
         self.samples = {

@@ -10,9 +10,10 @@ round differently on another).
 import math
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,9 +26,22 @@ from .centring import Centring
 from .descent import Descent
 from .history import History
 from .method import Carried, Method
-from .monitor import Watch
 from .rbm import TrainableRBM
-from .shell import Trainable
+from .shell import Shell
+
+
+class Watching(Protocol):
+    """What is measured besides the gradient; `monitor.Watch` for energy models."""
+
+    every: int
+    """Measure after every so many epochs."""
+    found: Any
+    """What is wrong with the negative chains, or None."""
+
+    def row(
+        self, shell: Any, method: Method, carried: Carried, step: int, epoch: int, n_batches: int
+    ) -> dict[str, float]:
+        """Numbers by name, for `History`."""
 
 
 class Run:
@@ -35,19 +49,21 @@ class Run:
 
     def __init__(
         self,
-        shell: Trainable,
+        shell: Shell,
         method: Method,
         descent: Descent,
-        watch: Watch | None,
+        watch: Watching | None,
         x: np.ndarray,
         seed: int,
         order_seed: int,
         batch_size: int,
         criterion: str | None,
+        falls: bool = False,
     ) -> None:
+        self.shell: Any  # a Shell of the kind that the method trains
         self.shell, self.method, self.descent, self.watch = shell, method, descent, watch
         self.seed, self.order_seed, self.batch_size = seed, order_seed, batch_size
-        self.criterion = criterion
+        self.criterion, self.falls = criterion, falls  # the best is the largest, or the smallest
         self.data = shell.tensor(x)
         self.carried: Carried = {}
         self.centring: Centring | None = None
@@ -131,7 +147,7 @@ class Run:
         if self.descent.schedule is not None:
             self.descent.schedule.step()
         watched: dict[str, float] = {}
-        if self.watch is not None and epoch % self.watch.settings.every == 0:
+        if self.watch is not None and epoch % self.watch.every == 0:
             watched = self.watch.row(
                 self.shell, self.method, self.carried, self.step, epoch, self.n_batches
             )
@@ -140,7 +156,7 @@ class Run:
         self.history = self.history.appended(found)
         self.epoch = epoch
         if self.criterion is not None:
-            value = found.get(self.criterion, math.nan)
+            value = found.get(self.criterion, math.nan) * (-1.0 if self.falls else 1.0)
             if value > self.best["value"]:
                 self.best = {"value": value, "epoch": epoch, "parameters": self.descent.copy()}
 
@@ -240,8 +256,8 @@ class Run:
         history = store.put_shell(path, tree, self.shell)
         device = self.shell.device
 
-        def tensors(values: Any) -> dict[str, torch.Tensor]:
-            values = store.like(values, self.descent.parameters)
+        def tensors(values: Any, own: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+            values = store.like(values, own)
             return {n: torch.from_numpy(v).to(device) for n, v in values.items()}
 
         try:
@@ -254,12 +270,12 @@ class Run:
             if self.descent.schedule is not None:
                 self.descent.schedule.load_state_dict(_as_tensors(tree["schedule"]))
             if self.descent.ema is not None:
-                self.descent.ema = tensors(tree["ema"])
+                self.descent.ema = tensors(tree["ema"], self.descent.parameters)
             best = tree["best"]
             self.best = {
                 "value": float(best["value"]),
                 "epoch": int(best["epoch"]),
-                "parameters": tensors(best["parameters"]),
+                "parameters": tensors(best["parameters"], self.descent.moving),
             }
             if self.centring is not None:
                 visible, hidden = (torch.from_numpy(v).to(device) for v in tree["centring"])

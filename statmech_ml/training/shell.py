@@ -24,11 +24,50 @@ Gradients = dict[str, Tensor]
 """Parameter name -> derivative, of the parameter's shape."""
 
 
-class Trainable(torch.nn.Module, ABC):
-    """Base class of all shells."""
+class Shell(torch.nn.Module):
+    """What every trained thing is: torch parameters over configurations of a space. Energy models
+    (`Trainable`) and generative models are trained by one loop, `training.run`, which needs this
+    much of them."""
 
     space: Space
     """The state space of one configuration."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What this shell is, in plain words and numbers: a checkpoint of it holds this, and loads
+        into shells only that say the same."""
+        return {"class": type(self).__name__, "space": repr(self.space), "structure": repr(self)}
+
+    @property
+    def moving(self) -> dict[str, Tensor]:
+        """What training changes, by name: parameters that require a gradient, and buffers (running
+        means of a network's normalisation, for example)."""
+        kept = self.state_dict()
+        buffers = {name: b for name, b in self.named_buffers() if name in kept}
+        return {name: p for name, p in self.named_parameters() if p.requires_grad} | buffers
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the parameters."""
+        return next(self.parameters()).dtype
+
+    def tensor(self, x: np.ndarray) -> Tensor:
+        """Configurations as a tensor of the parameters' dtype and device."""
+        return torch.as_tensor(x, device=self.device, dtype=self.dtype)
+
+    @property
+    def decayed(self) -> tuple[str, ...]:
+        """Names of the parameters that weight decay acts on: matrices and kernels, no biases."""
+        return tuple(name for name, p in self.named_parameters() if p.ndim >= 2)
+
+
+class Trainable(Shell, ABC):
+    """Base class of the shells of energy models."""
 
     @abstractmethod
     def free_energy(self, x: Tensor) -> Tensor:
@@ -57,31 +96,6 @@ class Trainable(torch.nn.Module, ABC):
         """A `partition.Path` to this model, for annealed importance sampling; None (the default)
         where there is none."""
         return None
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What this shell is, in plain words and numbers: a checkpoint of it holds this, and loads
-        into shells only that say the same."""
-        return {"class": type(self).__name__, "space": repr(self.space), "structure": repr(self)}
-
-    @property
-    def device(self) -> torch.device:
-        """Where the parameters are."""
-        return next(self.parameters()).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the parameters."""
-        return next(self.parameters()).dtype
-
-    def tensor(self, x: np.ndarray) -> Tensor:
-        """Configurations as a tensor of the parameters' dtype and device."""
-        return torch.as_tensor(x, device=self.device, dtype=self.dtype)
-
-    @property
-    def decayed(self) -> tuple[str, ...]:
-        """Names of the parameters that weight decay acts on: matrices and kernels, no biases."""
-        return tuple(name for name, p in self.named_parameters() if p.ndim >= 2)
 
     def phase(self, x: Tensor, weights: Tensor | None = None) -> Gradients:
         """Mean of dF/dtheta over x (n, size), with weights (n,) that sum to 1 if given."""
