@@ -17,6 +17,7 @@ gaussian        correlated Gaussians (log Z, entropy, divergence) and the free f
 langevin        what unadjusted Langevin samplers do to Gaussians: variances at finite steps
 quadrature      log Z and averages of one-dimensional densities, with an error bound
 plane           the same of smooth densities in two dimensions, on a rectangle
+targets         distributions for generative models to learn: score, denoiser, mmse under noise
 """
 
 from statmech_ml.exact import (
@@ -34,6 +35,7 @@ from statmech_ml.exact import (
     quadrature,
     rbm,
     ring,
+    targets,
     torus,
     transfer_matrix,
     tree,
@@ -54,6 +56,7 @@ __all__ = [
     "quadrature",
     "rbm",
     "ring",
+    "targets",
     "torus",
     "transfer_matrix",
     "tree",

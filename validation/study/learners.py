@@ -1,0 +1,227 @@
+"""The models of the study: how each is made and trained.
+
+All see the same configurations, and the epochs of the table below take about the same time, 90
+seconds, on one core of the reference machine (AMD EPYC, torch 2.13 on one thread). A larger lattice
+takes the same epochs, and longer. Settings were chosen on other seeds than those of the study.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from statmech_ml import lattices, sample
+from statmech_ml.generative import VAE, AutoregressiveSpins, HierarchicalVAE, LogLikelihood
+from statmech_ml.generative.gan import GAN
+from statmech_ml.models import RBM, Ising
+from statmech_ml.partition import Weights, ais
+from statmech_ml.samplers import BlockGibbs
+from statmech_ml.spaces import Spins
+from statmech_ml.training import History, PersistentCD, train
+
+from .jobs import Bits, Job, Trained
+from .plan import Task
+
+SWEEPS = 2000
+"""Of block Gibbs before a sample of the RBM is taken, each from a chain of its own."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One row of the study: its title, its epochs, and how it is trained."""
+
+    title: str
+    full: int
+    learn: Callable[[Job], Trained]
+
+    def epochs(self, task: Task) -> int:
+        """Of this task; at least one."""
+        return max(1, round(self.full * task.share))
+
+
+# --- restricted Boltzmann machine -----------------------------------------------------------------
+
+
+def rbm(job: Job) -> Trained:
+    """As many hidden spins as visible ones, PCD-2 with 2000 chains, a rate that falls by 100."""
+    n = job.task.size**2
+    weights = np.random.default_rng(job.task.seed_for("weights")).normal(0.0, 0.01, (n, n))
+    shell = RBM(np.zeros(n), np.zeros(n), weights).thaw()
+    fall = 0.01 ** (1.0 / job.epochs)
+    history = train(
+        shell,
+        job.data,
+        PersistentCD(k=2, n_chains=2000),
+        epochs=job.epochs,
+        batch_size=min(1000, len(job.data)),
+        # Weak correlations make small gradients; and at rates of 0.4 machines froze.
+        learning_rate=0.1 if job.task.temperature < 2.7 else 0.2,
+        schedule=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, fall),
+        monitor=None,
+        rng=job.task.seed_for("training"),
+        checkpoint=job.checkpoint,
+        checkpoint_every=job.every,
+        resume=job.resume,
+        progress=False,
+    )
+    seconds = _seconds(history)
+    machine, notes = shell.freeze(), []
+
+    def draw(n_samples: int, seed: int) -> np.ndarray:
+        """Half of the chains start ordered, half random: where they end must not tell which."""
+        rng = np.random.default_rng(seed)
+        start = rng.choice(np.array([-1, 1], np.int8), (n_samples, n))
+        start[::2] = np.where(start[::2, :1] > 0, 1, -1)
+        final = sample(
+            machine, BlockGibbs(), beta=1.0, n_chains=n_samples, n_draws=1, burn_in=SWEEPS,
+            start=start, rng=rng, keep_states=False, progress=False,
+        ).final.x  # fmt: skip
+        energy = Ising(lattices.square(job.task.size, job.task.size)).energy(final)
+        ordered, disordered = energy[::2], energy[1::2]
+        error = np.hypot(ordered.std(), disordered.std()) / (n_samples / 2) ** 0.5
+        z = float((ordered.mean() - disordered.mean()) / error) if error else 0.0
+        verdict = "agree" if abs(z) < 4.0 else "DISAGREE: these are not samples of its law"
+        notes.append(f"chains from ordered and random starts {verdict} (z = {z:+.1f})")
+        return final
+
+    def log_likelihood(x: np.ndarray, seed: int) -> Bits:
+        found = ais(Weights(machine), n_levels=1000, n_chains=500, rng=seed)
+        values = -machine.free_energy(x) - found.value
+        return Bits(values, "estimate", f"AIS ({found.status})", found.stderr)
+
+    parameters = sum(p.numel() for p in shell.parameters())
+    return Trained(draw, log_likelihood, parameters, seconds, notes)
+
+
+def _seconds(history: History) -> float:
+    """Of a training that ended; one that was interrupted ends the task, and its checkpoint stays."""
+    if history.stopped == "interrupted":
+        raise KeyboardInterrupt
+    return float(np.sum(history["seconds"]))
+
+
+# --- networks -------------------------------------------------------------------------------------
+
+
+def _fitted(job: Job, model: Any, log_likelihood: Any = None, **settings: Any) -> Trained:
+    """`model` after `fit`; Adam's rate falls to zero on a cosine."""
+    model = model.to(job.device)
+    history = model.fit(
+        job.data,
+        epochs=job.epochs,
+        batch_size=min(200, len(job.data)),
+        schedule=_cosine(job),
+        rng=job.task.seed_for("training"),
+        checkpoint=job.checkpoint,
+        checkpoint_every=job.every,
+        resume=job.resume,
+        progress=False,
+        **settings,
+    )
+    return _trained(model, history, log_likelihood)
+
+
+def _cosine(job: Job) -> Any:
+    return lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, job.epochs)
+
+
+def _trained(model: Any, history: History, log_likelihood: Any) -> Trained:
+    return Trained(
+        lambda n, seed: model.sample(n, rng=seed),
+        None if log_likelihood is None else lambda x, seed: log_likelihood(model, x, seed),
+        sum(p.numel() for p in model.parameters()),
+        _seconds(history),
+    )
+
+
+def _spins(job: Job) -> Spins:
+    return Spins(job.task.size**2)
+
+
+def _weights(job: Job) -> int:
+    """The seed of a network's first weights."""
+    return job.task.seed_for("weights")
+
+
+def _as_bits(found: LogLikelihood) -> Bits:
+    return Bits(found.values, found.kind, found.method)
+
+
+def _by_importance(model: Any, x: np.ndarray, seed: int) -> Bits:
+    """IWAE with 500 draws, of 2000 configurations: biased low, so a bound."""
+    found = model.log_likelihood(x[:2000], n_draws=500, rng=seed)
+    return Bits(found.values, "lower bound", found.method)
+
+
+def _exactly(model: Any, x: np.ndarray, seed: int) -> Bits:
+    return _as_bits(model.log_likelihood(x))
+
+
+def vae(job: Job) -> Trained:
+    """Dense, as many latents as half the sites."""
+    space = _spins(job)
+    return _fitted(job, VAE(space, space.size // 2, (256, 256), rng=_weights(job)), _by_importance)
+
+
+def hierarchical_vae(job: Job) -> Trained:
+    """Two levels of latents, dense."""
+    space = _spins(job)
+    latents = (space.size // 2, space.size // 4)
+    model = HierarchicalVAE(space, latents, (256, 256), rng=_weights(job))
+    return _fitted(job, model, _by_importance)
+
+
+def gan(job: Job) -> Trained:
+    """Non-saturating, convolutions; R1 keeps the players from circling."""
+    side = job.task.size
+    model = GAN.lattice((side, side), 32, gradient_penalty=1.0, rng=_weights(job))
+    return _fitted(job, model, learning_rate=5e-4)
+
+
+def wgan(job: Job) -> Trained:
+    """Wasserstein with gradient penalty, the same networks."""
+    side = job.task.size
+    model = GAN.lattice((side, side), 32, "wasserstein", rng=_weights(job))
+    return _fitted(job, model, learning_rate=5e-4)
+
+
+def _autoregressive(job: Job) -> AutoregressiveSpins:
+    return AutoregressiveSpins(_spins(job), rng=_weights(job), flip_symmetry=True)
+
+
+def autoregressive(job: Job) -> Trained:
+    """Maximum likelihood on the same data."""
+    return _fitted(job, _autoregressive(job), _exactly)
+
+
+def variational(job: Job) -> Trained:
+    """The same network without data, on the energy; an epoch is 50 steps of 200 draws."""
+    side, model = job.task.size, _autoregressive(job).to(job.device)
+    steps = 50 * job.epochs
+    history = model.fit_variational(
+        Ising(lattices.square(side, side)),
+        beta=1.0 / job.task.temperature,
+        n_steps=steps,
+        anneal_steps=steps // 2,
+        schedule=_cosine(job),
+        rng=job.task.seed_for("training"),
+        checkpoint=job.checkpoint,
+        checkpoint_every=job.every,
+        resume=job.resume,
+        progress=False,
+    )
+    return _trained(model, history, _exactly)
+
+
+LEARNERS: dict[str, Learner] = {
+    "rbm": Learner("RBM", 150, rbm),
+    "vae": Learner("VAE", 60, vae),
+    "hvae": Learner("hierarchical VAE", 60, hierarchical_vae),
+    "gan": Learner("GAN", 14, gan),
+    "wgan-gp": Learner("WGAN-GP", 8, wgan),
+    "autoregressive": Learner("autoregressive", 100, autoregressive),
+    "variational": Learner("autoregressive, variational", 100, variational),
+}
+"""By name, in the order of the table."""
