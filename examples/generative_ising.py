@@ -18,10 +18,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from validation.study import Plan, run
+from validation.study import Plan
 from validation.study.figures import save
 from validation.study.learners import LEARNERS
 from validation.study.page import write_page
+from validation.study.run import run
 from validation.study.table import tables
 from validation.study.words import sentence
 

@@ -46,7 +46,7 @@ PUBLIC_NAMES = {
         "kaufman", "onsager", "enumeration", "ring", "rbm", "quadrature", "pairwise", "planar",
         "plane",
         "torus", "transfer_matrix", "tree", "chains", "correlations", "gaussian", "gaussian_rbm",
-        "langevin",
+        "langevin", "adversarial",
     ],
     "statmech_ml.partition": [
         "Tempering", "Geometric", "Weights", "Switching", "LogZ", "exact_sum",

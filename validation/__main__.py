@@ -16,6 +16,7 @@ from statmech_ml.errors import StatmechError
 from .check import Check, Verdict
 from .checks import all_checks
 from .runner import Outcome, run_checks
+from .study import results
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,6 +43,10 @@ def parser() -> argparse.ArgumentParser:
         help="a dataset of ising-data: checked too, and drawn in the report",
     )  # fmt: skip
     p.add_argument(
+        "--study", type=Path, metavar="PATH",
+        help="results.json of examples/generative_ising.py: a page of its own in the report",
+    )  # fmt: skip
+    p.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes that share the checks"
     )
     p.add_argument("--list", action="store_true", help="list the checks of the tier, and stop")
@@ -55,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser().error(f"--seed {given.seed} is negative; give a whole number >= 0")
     if given.workers < 1:
         parser().error(f"--workers {given.workers}: at least one process must do the work")
+    if given.study is not None and given.report is None:
+        parser().error("--study adds a page to the report: give --report as well")
     seed = secrets.randbits(32) if given.seed is None else given.seed
     console, notes = Console(), Console(stderr=True)
     try:
@@ -65,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     f"[bold]{check.name}[/] ({check.tier}): {check.claim}", highlight=False
                 )
             return 0
+        study = None if given.study is None else results.load(given.study)
         outcome = _run(checks, given.tier, seed, notes, given.workers)
         console.print(table(outcome))
         _explain(outcome, console)
@@ -73,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .curves import collect
             from .report import write_report
 
-            page = write_report(outcome, collect(seed, given.dataset), given.report)
+            page = write_report(outcome, collect(seed, given.dataset), given.report, study)
             console.print(f"report: {page}", highlight=False, soft_wrap=True)
     except StatmechError as error:
         notes.print(f"[bold]error:[/] {error}", highlight=False, soft_wrap=True)

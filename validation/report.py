@@ -8,6 +8,7 @@ import json
 import math
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from statmech_ml.errors import StoreError
 from statmech_ml.statistics.estimate import with_error
@@ -16,6 +17,7 @@ from . import figures
 from .check import Measurement, Verdict
 from .curves import Curve, Figures
 from .runner import Outcome
+from .study import page as study_page
 
 TITLES = {
     "energy_per_site": "Energy",
@@ -25,8 +27,12 @@ TITLES = {
 }
 
 
-def write_report(outcome: Outcome, drawn: Figures, folder: Path) -> Path:
+def write_report(
+    outcome: Outcome, drawn: Figures, folder: Path, study: dict[str, Any] | None = None
+) -> Path:
     """Write verdicts.json and index.html into `folder` (made if need be); returns the page's path.
+
+    A study of generative models (`validation.study`) gets a page of its own, linked from the first.
 
     Raises StoreError when the folder cannot be written.
     """
@@ -35,16 +41,18 @@ def write_report(outcome: Outcome, drawn: Figures, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(outcome.to_json(), indent=1, allow_nan=False)
         (folder / "verdicts.json").write_text(text + "\n")
-        page.write_text(render(outcome, drawn))
+        page.write_text(render(outcome, drawn, None if study is None else study_page.NAME))
     except OSError as error:
         raise StoreError(
             f"The report cannot be written to {folder}: {error}. Choose another --report."
         ) from error
+    if study is not None:
+        study_page.write_page(study, folder)
     return page
 
 
-def render(outcome: Outcome, drawn: Figures) -> str:
-    """The page as a string."""
+def render(outcome: Outcome, drawn: Figures, link: str | None = None) -> str:
+    """The page as a string; `link` is the page of generative models."""
     total, passed = len(outcome.verdicts), sum(v.passed for v in outcome.verdicts)
     mutants = [m for v in outcome.verdicts for m in v.mutants]
     z = [m.z for v in outcome.verdicts for m in v.measurements if not m.is_identity]
@@ -68,12 +76,16 @@ def render(outcome: Outcome, drawn: Figures) -> str:
     state = "good" if outcome.passed else "bad"
     snapshots = _image(figures.draw_snapshots(drawn))
     css = Path(__file__).with_name("report.css").read_text()
+    more = (
+        "" if link is None else f'<p><a href="{link}">Generative models on the Ising model</a></p>'
+    )
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>statmech-ml validation: {facts[0][1]}</title><style>{css}</style></head><body><main>
 <header class="{state}"><h1>statmech-ml validation</h1>
-<p>{html.escape(outcome.started)} &middot; {versions}</p><div class="cards">{cards}</div></header>
+<p>{html.escape(outcome.started)} &middot; {versions}</p><div class="cards">{cards}</div>
+{more}</header>
 
 <h2>Lattice {html.escape(large[0].lattice)}</h2>
 <p>Points come from {html.escape(drawn.origin)}; error bars are one standard error. Energy and

@@ -1,8 +1,8 @@
 """Two-sample tests under the null hypothesis and under stated deviations from it.
 
-A test is a function (x, y, rng) -> p-value and its step: p - U step, U uniform on (0, 1), is exactly
-uniform where both samples come from one law, with ties or without, on the grid of permutations or
-of the hypergeometric law. So Kolmogorov and Smirnov's test applies as it stands.
+A test is a function (x, y, rng) -> p-value and its step: p - U step, U uniform on (0, 1), is
+exactly uniform where both samples come from one law, with ties or without, on the grid of
+permutations or of the hypergeometric law. So Kolmogorov and Smirnov's test applies as it stands.
 """
 
 from collections.abc import Callable, Iterable

@@ -50,7 +50,7 @@ def mmd(
     -------
     TwoSample
         MMD^2, without unit. The error is honest where the laws differ, and where they do not it is
-        too large by up to a third (the statistic is then no normal variable: use the p-value).
+        too large by about a third (the statistic is then no normal variable: use the p-value).
 
     Raises
     ------

@@ -17,10 +17,12 @@ gaussian        correlated Gaussians (log Z, entropy, divergence) and the free f
 langevin        what unadjusted Langevin samplers do to Gaussians: variances at finite steps
 quadrature      log Z and averages of one-dimensional densities, with an error bound
 plane           the same of smooth densities in two dimensions, on a rectangle
+adversarial     best discriminator, value and gradients of generative adversarial networks
 targets         distributions for generative models to learn: score, denoiser, mmse under noise
 """
 
 from statmech_ml.exact import (
+    adversarial,
     chains,
     correlations,
     enumeration,
@@ -42,6 +44,7 @@ from statmech_ml.exact import (
 )
 
 __all__ = [
+    "adversarial",
     "chains",
     "correlations",
     "enumeration",

@@ -1,11 +1,13 @@
 """Generative models, each against a distribution that is known exactly."""
 
+from ._adversarial import CriticReading
 from ._latent import EvidenceBound
 from ._model import GenerativeModel
 from .autoencoder import Autoencoder, LinearAutoencoder
 from .autoregressive import AutoregressiveSpins
 from .denoisers import DenseDenoiser, ExactDenoiser
 from .diffusion import DiffusionModel
+from .gan import GAN
 from .guidance import GradientGuide, LinearMeasurement
 from .hierarchical_vae import HierarchicalVAE, LinearHierarchicalVAE
 from .lattice_denoiser import LatticeDenoiser
@@ -22,11 +24,13 @@ from .vae import VAE
 from .variational import Reweighted
 
 __all__ = [
+    "GAN",
     "PCA",
     "VAE",
     "Autoencoder",
     "AutoregressiveSpins",
     "Cosine",
+    "CriticReading",
     "DenseDenoiser",
     "DiffusionModel",
     "EvidenceBound",

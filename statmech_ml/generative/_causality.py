@@ -1,8 +1,8 @@
 """Is a network autoregressive? Output i must not move when an input from i on is changed.
 
-Tried on random configurations with one site turned over at a time, at the network's own weights and
-at weights moved at random: a mask that was multiplied into the first weights once, and that training
-would fill again, is found out so.
+Tried on random configurations with one site turned over at a time, at the network's own weights
+and at weights moved at random: a mask that was multiplied into the first weights once, and that
+training would fill again, is found out so.
 """
 
 import copy
@@ -63,9 +63,9 @@ def _probe(network: nn.Module, size: int, k: int, generator: torch.Generator) ->
         what = "itself" if i == j else f"site {j}, which comes later"
         raise InvalidInput(
             f"The network is not autoregressive: the log-odds of site {i} depend on {what} (they "
-            f"moved by {float(change.max()):.3g}; {int((change > limit).sum())} pairs do so). Output "
-            "i may see the inputs before i only, at all weights that training can reach: mask the "
-            "weights in forward(). See MaskedDense."
+            f"moved by {float(change.max()):.3g}; {int((change > limit).sum())} pairs do so). "
+            "Output i may see the inputs before i only, at all weights that training can reach: "
+            "mask the weights in forward(). See MaskedDense."
         )
 
 

@@ -15,9 +15,10 @@ at the cost of one network, and still a product of conditionals. Below T_c such 
 one of the two phases.
 
 Trained on data (`fit`, maximum likelihood) or, without any, on an energy (`fit_variational`). The
-latter minimises KL(p || exact), which forgives whole regions that the model never draws: variational
-training can miss modes (stripes, phases, the minima of a glass) and neither its free energy nor its
-own weights say so. Annealing beta and the flip symmetry help; where exact draws exist, compare.
+latter minimises KL(p || exact), which forgives whole regions that the model never draws: it can
+miss modes (stripes, phases, the minima of a glass), and neither the free energy nor the weights of
+the model's own draws say so. Annealing beta and the flip symmetry help; where exact draws exist,
+compare.
 
 M. Germain et al., ICML (2015), arXiv:1502.03509; D. Wu, L. Wang and P. Zhang, Phys. Rev. Lett. 122,
 080602 (2019), doi:10.1103/PhysRevLett.122.080602.
@@ -128,7 +129,7 @@ class AutoregressiveSpins(GenerativeModel):
         return nn.functional.logsigmoid(self._signs(x) * self.log_odds(x, condition)).sum(1)
 
     def log_odds(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """log p(higher | sites before) / p(lower | sites before) of each site, float64 (n, size)."""
+        """log p(higher | sites before) / p(lower | sites before), each site: float64 (n, size)."""
         signs = self._signs(x)
         if not self.flip_symmetry:
             return self._network(signs, condition).double()
@@ -159,7 +160,8 @@ class AutoregressiveSpins(GenerativeModel):
             turned = (1.0 - 2.0 * (u[:, :1] >= 0.5).to(torch.float64)).to(self.dtype)
             u = torch.cat([torch.full_like(u[:, :1], -1.0), u[:, 1:]], dim=1)
         if hasattr(self.network, "draw"):
-            signs = self.network.draw(u, condition)
+            network: Any = self.network
+            signs = network.draw(u, condition)
         else:
             signs = draw_one_by_one(self._network, u, condition, self.dtype)
         return signs if turned is None else turned * signs

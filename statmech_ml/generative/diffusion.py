@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from ..spaces import Reals, Space
+from ..training import History
 from ..training._arguments import check_at_least
 from ..training.shell import Gradients
 from . import _diffusion_elbo as bound
@@ -224,9 +225,10 @@ class DiffusionModel(GenerativeModel):
 
     # --- training ---------------------------------------------------------------------------------
 
-    def check_data(self, x: np.ndarray) -> None:
-        """Data whose scale leaves a signal at the end of the schedule are refused."""
-        mean_square = float(np.mean(np.square(x, dtype=np.float64)))
+    def fit(self, data: Any, **settings: Any) -> History:
+        """As `GenerativeModel.fit`; data whose scale leaves a signal at the end of the schedule are
+        refused with InvalidInput."""
+        mean_square = float(np.mean(np.square(self.checked(data, "data"), dtype=np.float64)))
         bar = 1.0 / (1.0 + math.exp(-float(self.schedule.log_snr(1.0))))
         divergence = 0.5 * (bar * (mean_square - 1.0) - math.log1p(-bar))
         if divergence > max(TERMINAL_KL, -0.5 * math.log1p(-bar)):
@@ -236,6 +238,7 @@ class DiffusionModel(GenerativeModel):
                 f"dimension (at most {TERMINAL_KL:.3g}). Subtract their mean and divide by their "
                 "standard deviation."
             )
+        return super().fit(data, **settings)
 
     def losses(self, x: Tensor, condition: Tensor | None, generator: torch.Generator) -> Losses:
         """Minus the bound and its terms, or the simple loss; nats a configuration."""

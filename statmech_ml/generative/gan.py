@@ -63,8 +63,8 @@ class GAN(GenerativeModel):
         configurations, default 10; of the other two |grad a|^2 / 2 at data (R1), default 0. R1
         keeps the players from circling, and leaves their equilibrium where it is.
     label_smoothing : float in [0, 1), default 0
-        The critic's label of data is s = 1 - label_smoothing, which moves the best D to
-        s p_data / (p_data + p_model), and to s / 2 where the model is perfect. Not of "wasserstein".
+        The critic's label of data is s = 1 - label_smoothing, which moves the best D to s p_data /
+        (p_data + p_model), and to s / 2 where the model is perfect. Not of "wasserstein".
     n_critic : int, optional
         Steps of the critic for each one of the generator, default 5 of "wasserstein", else 1. A
         step of training is a step of one of the two.
@@ -320,9 +320,7 @@ class GAN(GenerativeModel):
             _combined(of_data, -of_model, 0.0), "no bound", bias, slope, steepest
         )  # fmt: skip
 
-    def _read(
-        self, x: Any, rng: Any, condition: Any
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _read(self, x: Any, rng: Any, condition: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Scores of data and of as many of the model's, and slopes between them."""
         values = self.configurations(x)
         n = len(values)

@@ -65,8 +65,8 @@ class MaskedDense(nn.Module):
         inputs = torch.cat([torch.arange(1, size + 1), torch.zeros(n_conditions, dtype=torch.long)])
         outputs = torch.arange(size)
         widths = [size + n_conditions, *hidden, size]
-        self.layers = nn.ModuleList(empty_layer(nn.Linear, a, b) for a, b in pairwise(widths))
-        self.direct = empty_layer(nn.Linear, widths[0], size, bias=False)
+        self.layers: Any = nn.ModuleList(empty_layer(nn.Linear, a, b) for a, b in pairwise(widths))
+        self.direct: Any = empty_layer(nn.Linear, widths[0], size, bias=False)
         self.activation = activation(act)()
         self.to(dtype)
         draw_weights(self, rng)
@@ -77,10 +77,10 @@ class MaskedDense(nn.Module):
     def _weights(self) -> list[Tensor]:
         """Masked weights of all layers, the direct ones last."""
         found = [
-            layer.weight * getattr(self, f"mask_{number}")
+            layer.weight * self.get_buffer(f"mask_{number}")
             for number, layer in enumerate(self.layers)
         ]
-        return [*found, self.direct.weight * self.mask_direct]
+        return [*found, self.direct.weight * self.get_buffer("mask_direct")]
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, size + n_conditions) -> (n, size)."""

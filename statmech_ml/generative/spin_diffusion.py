@@ -12,9 +12,9 @@ so that the three terms bound the log *probability* of a configuration, in nats:
 
 With the exact denoiser E[s | z] of a law Q in continuous time, and ends that leave nothing, the
 bound is log Q(s) itself, for every s: q(z | s) is then the posterior of the latents (Girsanov). On
-average over data from P it costs D(P || Q) above the entropy, which for Q = P is the I-MMSE relation
-H = 1/2 int mmse d snr (D. Guo, S. Shamai, S. Verdu 2005, doi:10.1109/TIT.2005.844072; S. Verdu 2010,
-doi:10.1109/TIT.2010.2050800).
+average over data from P it costs D(P || Q) above the entropy, which for Q = P is the I-MMSE
+relation H = 1/2 int mmse d snr (D. Guo, S. Shamai, S. Verdu 2005, doi:10.1109/TIT.2005.844072; S.
+Verdu 2010, doi:10.1109/TIT.2010.2050800).
 
 The exact denoiser of an Ising model is its magnetisation in the fields B = a z / sigma^2 that the
 noisy image exerts. That of a site depends on its own field by tanh(B_i + u_i), where u_i, what the
@@ -174,6 +174,9 @@ class SpinDiffusion(DiffusionModel):
         Returns
         -------
         LogLikelihood
-            kind "lower bound": `elbo(x)["elbo"]`. `bits_per_site` is the cost of a code.
+            kind "lower bound", `elbo(x)` with its error. `bits_per_site` is the cost of a code.
         """
-        return self.elbo(x, rng=rng, n_draws=n_draws, condition=condition)["elbo"]
+        found = self.elbo(x, rng=rng, n_draws=n_draws, condition=condition)
+        return LogLikelihood(
+            found["elbo"], found.stderr["elbo"], "lower bound", f"elbo, {n_draws} draws"
+        )

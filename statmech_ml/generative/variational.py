@@ -9,8 +9,9 @@ With f(s) = log p(s) + u(s), u the reduced energy,
 The second is the score-function gradient (E_p[grad log p] = 0) with the mean of the other n - 1
 draws as baseline. The loop is that of `fit`: its rows of data are step numbers here, one a step.
 
-D. Wu, L. Wang and P. Zhang, Phys. Rev. Lett. 122, 080602 (2019), doi:10.1103/PhysRevLett.122.080602;
-weights: K. A. Nicoli et al., Phys. Rev. E 101, 023304 (2020), doi:10.1103/PhysRevE.101.023304.
+D. Wu, L. Wang and P. Zhang, Phys. Rev. Lett. 122, 080602 (2019),
+doi:10.1103/PhysRevLett.122.080602; weights: K. A. Nicoli et al., Phys. Rev. E 101, 023304 (2020),
+doi:10.1103/PhysRevE.101.023304.
 """
 
 import math
@@ -323,8 +324,8 @@ def check_beta(beta: Any) -> np.ndarray:
         raise InvalidInput(f"beta={beta!r} must be a number above 0.") from error
     if not found.size or not (np.isfinite(found) & (found > 0.0)).all():
         raise InvalidInput(
-            f"beta={beta!r} must be finite and above 0: at T = 0 (beta infinite) only ground states "
-            "are left, at beta = 0 nothing of the energy."
+            f"beta={beta!r} must be finite and above 0: at T = 0 (beta infinite) only ground "
+            "states are left, at beta = 0 nothing of the energy."
         )
     return found
 

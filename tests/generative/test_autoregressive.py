@@ -1,6 +1,9 @@
 """Autoregressive spins: normalised exactly, drawn as they say, trained to known laws, and reweighted
 to exact averages."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -213,7 +216,7 @@ class Forgetful(AutoregressiveSpins):
         return found - found.detach()
 
 
-def gradient_scores(kind=AutoregressiveSpins, factor=1.0, batch=10):
+def gradient_scores(kind=AutoregressiveSpins, factor=1.0, batch=10, n=40):
     """z-scores of the gradient along itself, its part from log p, and two other directions."""
     honest = make("own")
     named = dict(honest.named_parameters())
@@ -222,7 +225,9 @@ def gradient_scores(kind=AutoregressiveSpins, factor=1.0, batch=10):
     u = torch.as_tensor(TILTED.reduced_energy(x, BETA))
     directions = np.random.default_rng(0).normal(size=(4, sum(p.numel() for p in named.values())))
     for k, f in enumerate((log_p + u, log_p)):
-        found = torch.autograd.grad((log_p.exp() * f).sum(), list(named.values()), retain_graph=True)
+        found = torch.autograd.grad(
+            (log_p.exp() * f).sum(), list(named.values()), retain_graph=True
+        )
         directions[k] = torch.cat([g.reshape(-1) for g in found]).numpy()
     exact = directions @ directions[0]
     shell = kind(Spins(9), honest.network)
@@ -230,7 +235,7 @@ def gradient_scores(kind=AutoregressiveSpins, factor=1.0, batch=10):
 
     def run(seed, scale):
         rows = []
-        for step in range(80 * scale):
+        for step in range(n * scale):
             found = method.gradient(shell, None, {}, seed, step).gradients
             rows.append(np.concatenate([found[n].reshape(-1).numpy() for n in named]))
         along = factor * np.array(rows) @ directions.T
@@ -240,45 +245,46 @@ def gradient_scores(kind=AutoregressiveSpins, factor=1.0, batch=10):
 
 
 def test_gradient_is_that_of_the_free_energy(seed, assert_unbiased, assert_rejected):
-    assert_unbiased(gradient_scores(), seed)
+    assert_unbiased(gradient_scores(n=150), seed)
     assert_rejected(gradient_scores(factor=-1.0), seed)  # sign of the reward
-    assert_rejected(gradient_scores(factor=0.5, batch=2), seed)  # own draw in the baseline
+    assert_rejected(gradient_scores(factor=0.5, batch=2, n=150), seed)  # own draw in the baseline
     assert_rejected(gradient_scores(Forgetful), seed)
 
 
-def test_variational_training_reaches_the_exact_law(seed, assert_unbiased, assert_rejected):
-    """Gap below 0.05 nats, a part of 2e-3 of log Z; weights then give exact averages."""
+def test_variational_training_reaches_the_exact_law():
+    """Gap below 0.05 nats; nearly all draws then count."""
     model = AutoregressiveSpins(Spins(9), MaskedDense(9, (36,), rng=1))
     history = model.fit_variational(
-        TILTED, beta=BETA, n_steps=200, rng=1, learning_rate=2e-2, anneal_steps=50, batch_size=100
+        TILTED, beta=BETA, n_steps=150, rng=1, learning_rate=2e-2, anneal_steps=50, batch_size=100
     )
     log_p, u, log_exact = enumerated(model, TILTED, BETA)
     assert np.exp(log_p) @ (log_p - log_exact) < 0.05
     assert history["annealed"][-1] == 1.0
 
-    def scores(seed, scale, shift=0.0, n=400):
+    r = model.reweight(TILTED, BETA, 1000, rng=2)
+    assert r.ess > 900.0
+
+
+def test_weights_give_exact_averages(seed, assert_unbiased, assert_rejected):
+    """From a network that is not close: its own averages are wrong by far."""
+    model, beta = make(), 0.2
+    log_z, energy = (f(TILTED, beta) for f in (enumeration.log_z, enumeration.energy_per_site))
+    spread = enumeration.specific_heat(TILTED, beta) * 9 / beta**2
+
+    def run(seed, scale, weighed=True):
         found = []
-        for k in range(5):
-            r = model.reweight(TILTED, BETA, n * scale, rng=seed + k)
-            assert r.log_z.ok
+        for k in range(3):
+            r = model.reweight(TILTED, beta, 3000 * scale, rng=seed + k)
+            assert r.ess > 50.0
             assert r.log_z.lower <= r.log_z.value
-            exact = [
-                enumeration.mean(TILTED, BETA, TILTED.energy),
-                enumeration.specific_heat(TILTED, BETA) * 9 / BETA**2,
-            ]
-            found += [r.mean(r.energy + shift).z(exact[0]), r.variance(r.energy).z(exact[1])]
-            found += [r.log_z.z(enumeration.log_z(TILTED, BETA))]
+            if not weighed:
+                r = replace(r, log_weights=np.zeros_like(r.log_weights))
+            found += [r.mean(r.energy, "accept").z(9 * energy)]
+            found += [r.variance(r.energy, "accept").z(spread), r.log_z.z(log_z)]
         return np.array(found)
 
-    assert_unbiased(scores, seed)
-    far = make()
-
-    def unweighted(seed, scale):
-        e = TILTED.energy(far.sample(400 * scale, rng=seed))
-        exact = enumeration.mean(TILTED, BETA, TILTED.energy)
-        return np.array([(e.mean() - exact) / e.std() * len(e) ** 0.5])
-
-    assert_rejected(unweighted, seed)
+    assert_unbiased(run, seed)
+    assert_rejected(partial(run, weighed=False), seed)
 
 
 def test_network_far_from_the_ensemble_is_not_believed():
@@ -295,7 +301,7 @@ def test_conditional_on_temperature():
     network = MaskedDense(9, (36,), rng=1, n_conditions=1)
     model = AutoregressiveSpins(Spins(9), network, flip_symmetry=True, n_conditions=1)
     model.fit_variational(
-        EVEN, beta=betas, condition=1.0 / betas, n_steps=200, rng=1, learning_rate=2e-2,
+        EVEN, beta=betas, condition=1.0 / betas, n_steps=150, rng=1, learning_rate=2e-2,
         batch_size=100,
     )  # fmt: skip
     for beta in betas:
@@ -309,7 +315,7 @@ def test_maximum_likelihood_learns_exact_draws():
     n = 20_000
     model = AutoregressiveSpins(Spins(9), MaskedDense(9, (36, 36), rng=1))
     data = enumeration.draw(TILTED, BETA, n, 5)
-    history = model.fit(data, epochs=4, rng=1, learning_rate=5e-3)
+    history = model.fit(data, epochs=5, rng=1, learning_rate=5e-3, batch_size=250)
     log_p, _, log_exact = enumerated(model, TILTED, BETA)
     kl = np.exp(log_exact) @ (log_exact - log_p)
     assert 0.0 < kl < 511 / n
@@ -414,7 +420,11 @@ def test_other_bad_input():
             model.fit(x, epochs=1, rng=1, batch_size=2)
     with pytest.raises(InvalidInput, match="9 sites"):
         model.log_prob(np.ones((2, 8)))
-    for n, beta, words in ((1, BETA, "at least 2"), (5, 0.0, "above 0"), (5, [0.1, 0.2], "one num")):
+    for n, beta, words in (
+        (1, BETA, "at least 2"),
+        (5, 0.0, "above 0"),
+        (5, [0.1, 0.2], "one num"),
+    ):
         with pytest.raises(InvalidInput, match=words):
             model.reweight(TILTED, beta, n, rng=1)
     with pytest.raises(InvalidInput, match="one for each"):

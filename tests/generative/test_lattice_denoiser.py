@@ -26,7 +26,9 @@ def images(n, size, seed=0):
     return torch.tensor(g.normal(size=(n, size))), torch.tensor(g.uniform(-4.0, 3.0, (n, 1)))
 
 
-@pytest.mark.parametrize(("shape", "shift"), [((3, 4), (1, 2)), ((7,), (3,)), ((2, 3, 2), (1, 1, 1))])
+@pytest.mark.parametrize(
+    ("shape", "shift"), [((3, 4), (1, 2)), ((7,), (3,)), ((2, 3, 2), (1, 1, 1))]
+)
 @pytest.mark.parametrize("flip", [True, False])
 def test_translation_moves_the_answer(shape, shift, flip):
     net = network(shape, flip=flip)

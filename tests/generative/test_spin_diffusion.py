@@ -44,7 +44,7 @@ def bound_by_state(model, target, seed, copies):
     """z of the bound of each state against log Q."""
     states = states_of(target)
     rows = np.repeat(states, copies, axis=0)
-    values = model.elbo(rows, rng=seed, n_draws=2)["elbo"].values.reshape(len(states), copies)
+    values = model.elbo(rows, rng=seed, n_draws=2)["elbo"].reshape(len(states), copies)
     error = values.std(axis=1, ddof=1) / np.sqrt(copies)
     return (values.mean(axis=1) - target.log_prob(states)) / error
 
@@ -79,7 +79,9 @@ def test_last_step_is_bayes():
     z, level = g.normal(size=(1, 3)), np.array([[0.7]])
     bar = 1.0 / (1.0 + np.exp(-level))
     log_weight = norm.logpdf(z, np.sqrt(bar) * s, np.sqrt(1.0 - bar)).sum(axis=1)
-    found = log_spins_given(*(torch.tensor(np.repeat(a, len(s) // len(a), 0)) for a in (s, z, level)))
+    found = log_spins_given(
+        *(torch.tensor(np.repeat(a, len(s) // len(a), 0)) for a in (s, z, level))
+    )
     np.testing.assert_allclose(found, log_weight - np.logaddexp.reduce(log_weight), rtol=1e-12)
     assert abs(np.exp(found.numpy()).sum() - 1.0) < 1e-12
 
@@ -87,26 +89,26 @@ def test_last_step_is_bayes():
 @pytest.mark.parametrize("target", [RING, BIASED], ids=["ring", "biased"])
 def test_bound_is_the_log_probability_of_every_state(target, seed, assert_unbiased):
     model = exact_model(target)
-    assert_unbiased(lambda s, scale: bound_by_state(model, target, s, 150 * scale), seed)
+    assert_unbiased(lambda s, scale: bound_by_state(model, target, s, 400 * scale), seed)
 
 
 def test_last_step_counts_at_any_noise(seed, assert_unbiased):
     """Fair spins are what the last step assumes: the bound is tight wherever latents end."""
     model = exact_model(FAIR, schedule=SpinSchedule(high=0.5))
-    assert_unbiased(lambda s, scale: bound_by_state(model, FAIR, s, 300 * scale), seed)
+    assert_unbiased(lambda s, scale: bound_by_state(model, FAIR, s, 2000 * scale), seed)
 
 
 @pytest.mark.parametrize("cls", [LostTwo, WrongSign, Smeared])
 def test_wrong_last_step_is_rejected(cls, seed, assert_rejected):
     model = exact_model(FAIR, cls, schedule=SpinSchedule(high=0.5))
-    assert_rejected(lambda s, scale: bound_by_state(model, FAIR, s, 300 * scale), seed)
+    assert_rejected(lambda s, scale: bound_by_state(model, FAIR, s, 2000 * scale), seed)
 
 
 def test_smeared_reals_break_the_bound():
     """The density of smeared reals exceeds any probability, and grows with the level."""
     x = RING.sample(500, 1)
     found = [
-        exact_model(RING, Smeared, schedule=SpinSchedule(high=high)).elbo(x, rng=2)["elbo"].mean
+        exact_model(RING, Smeared, schedule=SpinSchedule(high=high)).elbo(x, rng=2).mean()
         for high in (5.0, 7.0)
     ]
     assert found[0].value - 10.0 * found[0].stderr > -RING.entropy()
@@ -125,8 +127,8 @@ def test_wrong_denoiser_costs_the_divergence(seed, assert_unbiased, assert_rejec
 
     def run(s, scale, expected):
         x = RING.sample(2000 * scale, s)
-        cost = -model.elbo(x, rng=s + 1, n_draws=4)["elbo"].mean
-        return np.array([cost.z(expected)])
+        found = model.elbo(x, rng=s + 1, n_draws=4).mean()
+        return np.array([found.z(-expected)])
 
     assert divergence > 0.3
     assert len(states) == len(p)
@@ -140,7 +142,7 @@ def test_steps_cost_and_more_steps_cost_less():
     gaps = []
     for steps in (5, 20, 80):
         model = exact_model(RING, schedule=Cosine(steps))
-        gaps.append(-model.elbo(x, rng=1, n_draws=8)["elbo"].mean.value + RING.log_prob(x).mean())
+        gaps.append(-model.elbo(x, rng=1, n_draws=8)["elbo"].mean() + RING.log_prob(x).mean())
     assert gaps[0] > gaps[1] + 0.05 > gaps[2] + 0.05
 
 
@@ -238,12 +240,13 @@ def test_training_approaches_the_entropy_from_above():
     data, held_out = target.sample(3000, 1), target.sample(3000, 2)
     model = SpinDiffusion(Spins(6), network=LatticeDenoiser((6,), 8, 1, rng=3))
     before = model.log_likelihood(held_out, rng=4, n_draws=8).mean
-    history = model.fit(data, epochs=6, rng=5, learning_rate=5e-3, ema=0.98)
+    history = model.fit(data, epochs=6, rng=5, learning_rate=1e-2, ema=0.95)
     after = model.log_likelihood(held_out, rng=4, n_draws=8).mean
     entropy = target.entropy()
     assert -before.value > entropy + 0.3  # the network begins near u = 0, independent spins
     assert abs(-after.value - entropy) < 0.03 + 4.0 * after.stderr
-    assert set(history.names) >= {"loss", "reconstruction", "prior", "diffusion"}
+    terms = history["prior"] + history["diffusion"] - history["reconstruction"]
+    np.testing.assert_allclose(history["loss"], terms, rtol=1e-6)
     drawn = model.sample(20, rng=6, n_steps=20)
     assert drawn.shape == (20, 6)
     assert drawn.dtype == np.int8
@@ -258,7 +261,7 @@ def test_bits_are_spins():
     x = RING.sample(40, 1)[:, [0, 1, 2, 3, 4, 0]]
     for model, data in ((spins, x), (bits, (x + 1) // 2)):
         model.fit(data, epochs=1, rng=2, batch_size=20)
-    found = [m.elbo(d, rng=4)["elbo"].values for m, d in ((spins, x), (bits, (x + 1) // 2))]
+    found = [m.elbo(d, rng=4)["elbo"] for m, d in ((spins, x), (bits, (x + 1) // 2))]
     np.testing.assert_array_equal(*found)
     a, b = (m.sample(50, rng=5, n_steps=10) for m in (spins, bits))
     np.testing.assert_array_equal(a, 2 * b - 1)
@@ -271,7 +274,7 @@ def test_condition_reaches_the_network():
     )
     x, t = np.ones((30, 6)), np.linspace(0.0, 1.0, 30)
     model.fit(x, epochs=1, rng=1, condition=t, batch_size=10)
-    one, two = (model.elbo(x, rng=1, condition=c)["elbo"].values for c in (0.0, 3.0))
+    one, two = (model.elbo(x, rng=1, condition=c)["elbo"] for c in (0.0, 3.0))
     assert (one != two).any()
     assert model.sample(3, rng=1, condition=0.5, n_steps=5).shape == (3, 6)
 

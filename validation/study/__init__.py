@@ -2,11 +2,10 @@
 in physical units against what is known exactly.
 
 `plan` says what is done, `learners` how each model is trained, `judge` what one task finds, `run`
-does all of it in processes and keeps what is done. `table`, `words`, `figures` and `page` show it.
+does all of it in processes and `results` keeps what is done. `table`, `words`, `figures` and `page`
+show it. `python examples/generative_ising.py` is the command.
 """
 
 from .plan import CONTROLS, Plan, Task
-from .results import load
-from .run import run
 
-__all__ = ["CONTROLS", "Plan", "Task", "load", "run"]
+__all__ = ["CONTROLS", "Plan", "Task"]

@@ -1,8 +1,8 @@
 """Can a classifier tell samples of a model from data? A face of `divergences.c2st`.
 
 The classifier, two hidden layers of 64 units, sees the spins and, beside them, what physics would
-look at first: |m|, and s_i s_{i + r} averaged over the sites, for r = 1 .. L/2. It learns on half of
-the configurations and is judged on the other half.
+look at first: |m|, and s_i s_{i + r} averaged over the sites, for r = 1 .. L/2. It learns on half
+of the configurations and is judged on the other half.
 """
 
 from typing import Any

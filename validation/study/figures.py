@@ -1,10 +1,10 @@
 """The figures of a study, one for each question. matplotlib is imported when something is drawn.
 
-    cost          what does it cost: bits per spin above the exact entropy
-    observables   which observables are wrong, and by how much
-    correlations  the correlation function beside the true one
-    classifier    can a classifier tell
-    snapshots     what the samples look like
+cost          what does it cost: bits per spin above the exact entropy
+observables   which observables are wrong, and by how much
+correlations  the correlation function beside the true one
+classifier    can a classifier tell
+snapshots     what the samples look like
 """
 
 from collections.abc import Callable
@@ -151,7 +151,7 @@ def correlations(study: dict[str, Any]) -> Any:
         bottom.set_xticks(r)
         if k == 0:
             figure.legend(
-                *bottom.get_legend_handles_labels(), frameon=False, fontsize=8.5, ncols=5,
+                *bottom.get_legend_handles_labels(), frameon=False, fontsize=8.5, ncols=2 * columns + 1,
                 loc="outside lower center",
             )  # fmt: skip
     return figure
@@ -171,16 +171,15 @@ def classifier(study: dict[str, Any]) -> Any:
                 color=BLUE if row["epochs"] else GREY,
             )  # fmt: skip
             panel.annotate(
-                f"{found['accuracy']:.3f} (p = {found['p_value']:.2g})",
-                (found["accuracy"], place), xytext=(8, 0), textcoords="offset points",
-                va="center", fontsize=7.5, color=GREY,
+                f"{found['accuracy']:.3f}", (found["accuracy"], place), xytext=(0, 5),
+                textcoords="offset points", ha="center", fontsize=7.5, color=GREY,
             )  # fmt: skip
-        panel.set_xlim(0.45, 1.15)
+        panel.set_xlim(0.46, 1.03)
         panel.set_xticks(np.arange(0.5, 1.01, 0.1))
-        panel.set_ylim(len(rows) - 0.5, -0.5)
+        panel.set_ylim(len(rows) - 0.5, -0.7)
         panel.set_yticks(range(len(rows)), [row["title"] for row in rows])
         panel.set_title(name, fontsize=10)
-        panel.set_xlabel("accuracy of a classifier, samples against data")
+        panel.set_xlabel("accuracy of a classifier")
     return figure
 
 

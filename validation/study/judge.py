@@ -46,7 +46,7 @@ def run(task: Task, folder: Path, device: str = "cpu") -> dict[str, Any]:
         "title": title(task.model),
         "parameters": trained.n_parameters,
         "epochs": epochs,
-        "bits": _bits(task, trained, data, truth),
+        "bits": bits_above_entropy(trained, data.held_out, truth, task.seed_for("likelihood")),
         "classifier": classifier.tell_apart(samples, data.fresh, task.seed_for("classifier")),
         "observables": scores(samples, truth),
         "notes": trained.notes,
@@ -89,17 +89,19 @@ def scores(samples: np.ndarray, truth: Answers) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _bits(task: Task, trained: Trained, data: Data, truth: Answers) -> dict[str, Any] | None:
-    """Bits per spin above the entropy, on held-out data.
+def bits_above_entropy(
+    trained: Trained, x: np.ndarray, truth: Answers, seed: int
+) -> dict[str, Any] | None:
+    """Bits per spin above the entropy, on held-out configurations x (n, L * L).
 
     log p_exact is known of each configuration (Kaufman) and fluctuates with the model's log p, so
     the mean of the difference has a small error; it is KL(data || model) / (N log 2).
     """
     if trained.log_likelihood is None:
         return None
-    found = trained.log_likelihood(data.held_out, task.seed_for("likelihood"))
-    k, unit = len(found.values), task.size**2 * np.log(2.0)
-    excess = (truth.log_prob(data.held_out[:k]) - found.values) / unit
+    found = trained.log_likelihood(x, seed)
+    k, unit = len(found.values), x.shape[1] * np.log(2.0)
+    excess = (truth.log_prob(x[:k]) - found.values) / unit
     stderr = float(np.hypot(excess.std(ddof=1) / k**0.5, found.common / unit))
     return {
         "above_entropy": float(excess.mean()),

@@ -12,7 +12,7 @@ from . import figures
 from .observables import SCALARS
 from .plan import WRONG
 from .table import HEADS
-from .words import BOUND, LEVEL, percent, sentence, shown_bits, told_apart, worst_distance
+from .words import BOUND, LEVEL, percent, sentence, shown_bits, shown_p, told_apart, worst_distance
 
 NAME = "generative.html"
 
@@ -37,14 +37,15 @@ def render(study: dict[str, Any]) -> str:
     groups = figures.panels(study)
     css = (Path(__file__).parents[1] / "report.css").read_text()
     drawn = "".join(
-        f'<h2>{question}</h2>{_CAPTIONS[name].format(task=_Numbers(task))}'
+        f"<h2>{question}</h2>{_CAPTIONS[name].format(task=_Numbers(task))}"
         f'<figure class="wide"><img alt="{question}" src="{_image(draw(study))}"></figure>'
         for name, (question, draw) in figures.QUESTIONS.items()
     )
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>statmech-ml: generative models</title><style>{css}</style></head><body><main>
+<title>statmech-ml: generative models</title>
+<style>{css}.data td:first-child{{white-space:nowrap}}</style></head><body><main>
 <header class="good"><h1>Generative models on the Ising model</h1>
 <p>{html.escape(study["started"])} &middot; {versions}</p>
 <div class="cards">{_cards(study)}</div></header>
@@ -72,8 +73,8 @@ class _Numbers:
 
 
 _CAPTIONS = {
-    "cost": "<p>KL(data, model) per spin, in bits, on held-out data: the mean of log p of the exact "
-    "law, known for every configuration, minus the model's. Arrows: the model's likelihood is a "
+    "cost": "<p>KL(data, model) per spin, in bits, on held-out data: the mean of log p of the "
+    "exact law, known for every configuration, minus the model's. Arrows: the model's likelihood is a "
     "lower bound, so it costs at most that. GANs have none.</p>",
     "observables": "<p>Relative error and z at {task.judged} samples; bold where |z| is beyond the "
     "bound. Red is too high, blue too low.</p>",
@@ -103,8 +104,7 @@ def _table(name: str, rows: list[dict[str, Any]]) -> str:
     lines = "".join(
         f"<tr><td>{html.escape(row['title'])}<td>{_bits(row)}<td>{_accuracy(row)}"
         + "".join(f"<td>{_cell(row['observables'][q])}" for q in SCALARS)
-        + f"<td>{_worst(row)}<td>{row['parameters'] or '':,}".replace("<td>,", "<td>")
-        + f"<td>{_seconds(row)}</tr>"
+        + f"<td>{_worst(row)}{_size(row)}</tr>"
         for row in rows
     )
     return f"""<h2>{name}</h2><table class="data"><thead><tr><th>model<th>bits per spin
@@ -122,7 +122,7 @@ def _bits(row: dict[str, Any]) -> str:
 
 def _accuracy(row: dict[str, Any]) -> str:
     found = row["classifier"]
-    text = f"{100 * found['accuracy']:.1f}% (p = {found['p_value']:.2g})"
+    text = f"{100 * found['accuracy']:.1f}% (p = {shown_p(found['p_value'])})"
     return _bold(text, found["p_value"] < LEVEL, told_apart(row))
 
 
@@ -145,8 +145,11 @@ def _bold(text: str, yes: bool, about: str) -> str:
     return f'<{tag} title="{html.escape(about)}">{text}</{tag}>'
 
 
-def _seconds(row: dict[str, Any]) -> str:
-    return f"{row['seconds']['training']:.0f}" if row["epochs"] else ""
+def _size(row: dict[str, Any]) -> str:
+    """Parameters, and seconds of training."""
+    if not row["epochs"]:
+        return "<td><td>"
+    return f"<td>{row['parameters']:,}<td>{row['seconds']['training']:.0f}"
 
 
 def _sentences(name: str, rows: list[dict[str, Any]]) -> str:

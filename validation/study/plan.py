@@ -107,7 +107,7 @@ class Plan:
             number = getattr(self, name)
             if number < CHAINS or number % CHAINS:
                 raise InvalidInput(
-                    f"{name}={number} is not a multiple of {CHAINS}, the chains that data come from."
+                    f"{name}={number} is not a multiple of {CHAINS}, the chains of the data."
                 )
         if not 0.0 < self.share <= 1.0:
             raise InvalidInput(f"share={self.share} of the epochs is not in (0, 1].")

@@ -9,7 +9,7 @@ from rich.table import Table
 from statmech_ml.statistics.estimate import with_error
 
 from .observables import SCALARS
-from .words import BOUND, LEVEL, percent, shown_bits, worst_distance
+from .words import BOUND, LEVEL, percent, shown_bits, shown_p, worst_distance
 
 HEADS = {
     "energy": "u", "abs m": "|m|", "specific heat": "c", "susceptibility": "chi",
@@ -68,7 +68,7 @@ def accuracy(row: dict[str, Any]) -> str:
     """Of the classifier, with its p-value."""
     found = row["classifier"]
     value = with_error(100 * found["accuracy"], 100 * found["stderr"])
-    return _bold(f"{value} ({found['p_value']:.2g})", found["p_value"] < LEVEL)
+    return _bold(f"{value} ({shown_p(found['p_value'])})", found["p_value"] < LEVEL)
 
 
 def _cell(o: dict[str, Any]) -> str:

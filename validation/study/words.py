@@ -44,7 +44,7 @@ def told_apart(row: dict[str, Any]) -> str:
     accuracy = f"{with_error(100 * found['accuracy'], 100 * found['stderr'])}%"
     if found["p_value"] < LEVEL:
         return f"a classifier tells it from data, right in {accuracy} of cases"
-    return f"a classifier cannot tell it from data ({accuracy}, p = {found['p_value']:.2g})"
+    return f"a classifier cannot tell it from data ({accuracy}, p = {shown_p(found['p_value'])})"
 
 
 def cost(row: dict[str, Any]) -> str:
@@ -56,6 +56,11 @@ def cost(row: dict[str, Any]) -> str:
     if not bits["stderr"]:
         return "its law is the exact one"
     return f"it costs {most}{shown_bits(bits)} bits per spin above the entropy"
+
+
+def shown_p(p: float) -> str:
+    """A p-value; what underflows is not 0."""
+    return f"{p:.2g}" if p > 1e-99 else "< 1e-99"
 
 
 def shown_bits(bits: dict[str, Any]) -> str:

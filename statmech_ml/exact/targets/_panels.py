@@ -17,10 +17,14 @@ from numpy.typing import NDArray
 from statmech_ml.errors import InvalidInput
 
 Array = NDArray[np.float64]
+Function = Callable[[Array], Array]
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _STEPS = np.array([0.75, 1.5, 2.5, 4.0, 6.0, 8.0, 11.0, 16.0, 40.0])
 _ROUNDS = 40  # of halving
+_MAX_PLACES = 300
+# From an end, where densities may go like a power: geometric, down to nothing.
+_INWARDS = np.concatenate([0.75 * 6.0 ** -np.arange(8.0, 0.0, -1.0), _STEPS])
 _AROUND = np.concatenate([-_STEPS[::-1], [0.0], _STEPS])
 
 
@@ -52,7 +56,7 @@ def posterior(
     for end, inwards in ((low, 1.0), (high, -1.0)):
         if np.isfinite(end):
             decay = s * s / (np.abs(c - end) + s)
-            breaks.append(end + inwards * decay * _STEPS)
+            breaks.append(end + inwards * decay * _INWARDS)
     edges = np.sort(np.clip(np.concatenate(breaks, axis=1), first, last), axis=1)
     half = 0.5 * np.diff(edges, axis=1)[:, :, None]
     t = (0.5 * (edges[:, 1:] + edges[:, :-1])[:, :, None] + half * _NODES).reshape(len(c), -1)
@@ -65,6 +69,27 @@ def posterior(
     mean = (w * t).sum(axis=1) / mass
     variance = (w * (t - mean[:, None]) ** 2).sum(axis=1) / mass
     return Posterior(top[:, 0] + np.log(mass), mean, variance)
+
+
+def refined(pdf: Function, cdf: Function, sf: Function, places: Array, tolerance: float) -> Array:
+    """Places with others between them, until panels from each to the next integrate the density to
+    the distribution function within `tolerance`: kinks and singular ends get narrow ones."""
+    done = places = np.unique(places)
+    low, high = places[:-1], places[1:]
+    for _ in range(_ROUNDS):
+        half, middle = 0.5 * (high - low), 0.5 * (high + low)
+        with np.errstate(all="ignore"):  # at singular ends
+            found = (pdf(middle[:, None] + half[:, None] * _NODES) * _WEIGHTS).sum(axis=1) * half
+        # Differences of whichever of the two functions is small.
+        upper = cdf(low) > 0.5
+        mass = np.where(upper, sf(low) - sf(high), cdf(high) - cdf(low))
+        wrong = ~(np.abs(found - mass) < tolerance) & (low < middle) & (middle < high)
+        if not wrong.any() or len(done) > _MAX_PLACES:
+            break
+        done = np.append(done, middle[wrong])
+        low, middle, high = low[wrong], middle[wrong], high[wrong]
+        low, high = np.append(low, middle), np.append(middle, high)
+    return np.unique(done)
 
 
 def average(

@@ -20,7 +20,7 @@ mode by mode and step by step. Cost: O(T d).
 
 Methods: J. Ho, A. Jain and P. Abbeel (2020), arXiv:2006.11239, eqs. 6, 7 and section 3.2; J. Song,
 C. Meng and S. Ermon (2021), arXiv:2010.02502, eq. 12; Y. Song et al. (2021), arXiv:2011.13456, eqs.
-6 and 13; F. Bao, C. Li, J. Zhu and B. Zhang (2022), arXiv:2201.06503, eq. 8.
+6 and 13; F. Bao, C. Li, J. Zhu and B. Zhang (2022), arXiv:2201.06503, theorem 1.
 """
 
 import math
@@ -154,7 +154,7 @@ def optimal_variances(target: Target, schedule: Levels, *, rng: Any = None) -> A
 
     References
     ----------
-    Bao et al. (2022), arXiv:2201.06503, eq. 8.
+    Bao et al. (2022), arXiv:2201.06503, theorem 1.
     """
     found = []
     for A, B in reversed(list(_steps(_ladder(schedule)))):
