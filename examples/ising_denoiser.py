@@ -29,7 +29,7 @@ from statmech_ml.statistics import Estimate
 from statmech_ml.statistics.estimate import from_tau
 
 SITES = 16
-LEVELS = np.arange(-7.0, 5.01, 0.5)  # log_snr; the trapezoidal rule converges fast on such curves
+LEVELS = np.arange(-9.0, 5.01, 0.5)  # log_snr; the trapezoidal rule converges fast on such curves
 TARGET = targets.Ising(models.Ising(lattices.square(4, 4)), 1.0 / onsager.critical_temperature())
 
 
@@ -124,7 +124,8 @@ def draw(rows: list[dict[str, Any]], mmse: np.ndarray, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Train every network, measure, print and draw."""
+    parser = argparse.ArgumentParser(description="Trained denoisers and the exact one.")
     parser.add_argument("--full", action="store_true", help="ten networks, trained longer")
     parser.add_argument("--out", type=Path, default=Path("ising_denoiser.png"))
     given = parser.parse_args()

@@ -46,7 +46,11 @@ PUBLIC_NAMES = {
         "kaufman", "onsager", "enumeration", "ring", "rbm", "quadrature", "pairwise", "planar",
         "plane",
         "torus", "transfer_matrix", "tree", "chains", "correlations", "gaussian", "gaussian_rbm",
-        "langevin", "adversarial",
+        "langevin", "adversarial", "targets",
+    ],
+    "statmech_ml.exact.targets": [
+        "Target", "Gaussian", "GaussianMixture", "Product", "Law", "Uniform", "Ring", "PPCA",
+        "Spins", "Ising", "Torus", "predict_sampler", "Prediction", "optimal_variances",
     ],
     "statmech_ml.partition": [
         "Tempering", "Geometric", "Weights", "Switching", "LogZ", "exact_sum",
@@ -60,6 +64,17 @@ PUBLIC_NAMES = {
         "train", "History", "Monitor", "TrainableRBM", "TrainableBoltzmann", "ExactGradient", "CD",
         "PersistentCD", "load_checkpoint", "Checkpoint", "pseudo_log_likelihood",
         "Trainable", "Method", "Step", "TemperedPCD", "JarzynskiPCD", "TrajectoryTempering",
+    ],
+    "statmech_ml.divergences": [
+        "TwoSample", "c2st", "discrete", "energy_distance", "fisher_from_scores", "gaussian",
+        "js_from_counts", "js_from_log_prob", "kl_from_log_prob", "median_distance", "mmd",
+        "permutation", "plane", "quadrature", "sliced_wasserstein", "wasserstein",
+    ],
+    "statmech_ml.generative": [
+        "DiffusionModel", "DenseDenoiser", "ExactDenoiser", "Schedule", "Linear", "Cosine",
+        "LogLinear", "LearnedLogSNR", "Levels", "LinearMeasurement", "GradientGuide",
+        "SpinDiffusion", "SpinSchedule", "LatticeDenoiser",
+        "AutoregressiveSpins", "MaskedDense", "MaskedConvolution", "Reweighted",
     ],
     "statmech_ml.statistics": ["Estimate"],
     "statmech_ml.errors": [

@@ -61,7 +61,7 @@ def normal(
 
 @lru_cache(maxsize=8)
 def _ising(T: float) -> tuple[Array, Array]:
-    model = Ising(square(4, 4))
+    model: Any = Ising(square(4, 4))
     states = model.space.from_index(np.arange(model.space.n_states))
     weight = np.exp(-model.energy(states) / T - enumeration.log_z(model, 1.0 / T))
     return states, np.cumsum(weight)
@@ -117,7 +117,7 @@ def power(test: Test, deviation: str, n: int, seed: int, replicas: int) -> float
 
 
 def power_table(
-    seed: int, replicas: int = 200, n: int = 500, tests: Iterable[str] = tuple(TESTS)
+    seed: int, replicas: int = 200, n: int = 200, tests: Iterable[str] = tuple(TESTS)
 ) -> str:
     """The power of every test at every deviation as a Markdown table, +- one standard error."""
     lines = ["| deviation | " + " | ".join(tests) + " |", "|---" * (1 + len(tuple(tests))) + "|"]

@@ -25,7 +25,7 @@ and Rizzo (2014), doi:10.1214/14-AOS1255, section 3.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,6 +44,7 @@ class _Sums(NamedTuple):
     row_x: Array  # (N,) sums over the draws of x
     row_y: Array
     squares: Array  # (3,) sums of squares within x, within y, and between
+    of_x: Array  # (1 + B,) sums of rows over the draws that are called x
     relabelled: Array  # (1 + B,) z.K.z
     rounding: float  # of one statistic
 
@@ -63,8 +64,7 @@ def test(
     within_y = float(sums.row_y[n:].sum())
     statistic = _statistic(within_x, within_y, between, n, m)
     rows = sums.row_x + sums.row_y
-    of_x = dealt @ rows
-    total = float(rows.sum())
+    total, of_x = float(rows.sum()), sums.of_x
     all_statistics = _statistic(
         sums.relabelled, total - 2.0 * of_x + sums.relabelled, of_x - sums.relabelled, n, m
     )
@@ -76,7 +76,7 @@ def test(
     )  # fmt: skip
 
 
-def _statistic(within_x, within_y, between, n: int, m: int):  # type: ignore[no-untyped-def]
+def _statistic(within_x: Any, within_y: Any, between: Any, n: int, m: int) -> Any:
     """T from the sums over ordered pairs."""
     return within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2.0 * between / (n * m)
 
@@ -85,10 +85,10 @@ def _sums(points: Array, n: int, kernel: Callable[[Array], Array], dealt: np.nda
     N = len(points)
     points = points - points.mean(axis=0)  # distances from inner products lose digits far from 0
     norms = np.einsum("ij,ij->i", points, points)
-    dtype = np.float32 if N > _SINGLE else np.float64
-    z = np.ascontiguousarray(dealt.T, dtype)
+    dtype: Any = np.float32 if N > _SINGLE else np.float64
+    z: Any = np.ascontiguousarray(dealt.T, dtype)
     row_x, row_y, squares = np.empty(N), np.empty(N), np.zeros(3)
-    relabelled = np.zeros(len(dealt))
+    of_x, relabelled = np.zeros(len(dealt)), np.zeros(len(dealt))
     shift = None
     rows = max(1, _BLOCK // N)
     for first in range(0, N, rows):
@@ -102,13 +102,14 @@ def _sums(points: Array, n: int, kernel: Callable[[Array], Array], dealt: np.nda
         k -= shift
         k[np.arange(len(part)), part] = 0.0
         row_x[part], row_y[part] = k[:, :n].sum(axis=1), k[:, n:].sum(axis=1)
+        of_x += (row_x[part] + row_y[part]) @ z[part]
         cut = int(np.clip(n - first, 0, len(part)))
         for i, block in enumerate((k[:cut, :n], k[cut:, n:], k[:cut, n:])):
             squares[i] += np.einsum("ij,ij->", block, block)
         product = k.astype(dtype, copy=False) @ z
         relabelled += np.einsum("ij,ij->j", z[part], product, dtype=np.float64)
     scale = math.sqrt(float(squares[0] + squares[1] + 2.0 * squares[2])) / N
-    return _Sums(row_x, row_y, squares, relabelled, 8.0 * float(np.finfo(dtype).eps) * scale)
+    return _Sums(row_x, row_y, squares, of_x, relabelled, 8.0 * float(np.finfo(dtype).eps) * scale)
 
 
 def _variance(sums: _Sums, n: int, m: int) -> float:

@@ -70,13 +70,14 @@ def mmd(
     0.001
     """
     first, second = two_samples(x, y, _quadratic.MINIMUM)
-    seed = seed_from(rng)
+    # One stream for both: which draws the median looks at says nothing about the relabellings.
+    generator = np.random.default_rng(seed_from(rng))
     length = (
-        median_distance(np.concatenate([first, second]), rng=seed)
+        median_distance(np.concatenate([first, second]), rng=generator)
         if bandwidth is None
         else positive(bandwidth, "bandwidth")
     )
-    dealt = labels(len(first), len(second), n_permutations, seed)
+    dealt = labels(len(first), len(second), n_permutations, generator)
 
     def gaussian(squared: Array) -> Array:
         squared *= -0.5 / length**2

@@ -1,10 +1,10 @@
 """Generative models, each against a distribution that is known exactly."""
 
-from ._adversarial import CriticReading
 from ._latent import EvidenceBound
 from ._model import GenerativeModel
 from .autoencoder import Autoencoder, LinearAutoencoder
 from .autoregressive import AutoregressiveSpins
+from .critic_reading import CriticReading
 from .denoisers import DenseDenoiser, ExactDenoiser
 from .diffusion import DiffusionModel
 from .gan import GAN

@@ -9,18 +9,21 @@ With a score a(x), D = sigmoid(a), and y the label of data (1 unless smoothed):
 
 plus the critic's penalties on its slope |grad_x a|: (lambda / 2) |grad a|^2 at data (R1: L.
 Mescheder, A. Geiger and S. Nowozin, ICML 2018, arXiv:1801.04406), or lambda (|grad a| - 1)^2
-between data and the model's (I. Gulrajani et al., NeurIPS 2017, arXiv:1704.00028).
+between data and the model's (I. Gulrajani et al., NeurIPS 2017, arXiv:1704.00028), or the same of
+slopes above 1 alone (H. Petzka, A. Fischer and D. Lukovnikov, ICLR 2018, arXiv:1709.08894).
+
+The two-sided one has a trap in one dimension. Between laws mu apart a slope w costs -w mu + lambda
+(|w| - 1)^2, which has a second minimum, at w = -(1 - mu / (2 lambda)), for mu < 2 lambda: a critic
+that starts backward stays backward, and so does the generator. In more dimensions the gradient can
+turn around without passing 0; of the one-sided penalty there is no such minimum.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
-
-from ..statistics import Estimate
 
 Objective = Literal["minimax", "non-saturating", "wasserstein"]
 OBJECTIVES = ("minimax", "non-saturating", "wasserstein")
@@ -58,13 +61,19 @@ def slopes(critic: Scores, x: Tensor) -> Tensor:
 
 
 def penalty(
-    critic: Scores, x: Tensor, made: Tensor, objective: str, generator: torch.Generator
+    critic: Scores,
+    x: Tensor,
+    made: Tensor,
+    objective: str,
+    one_sided: bool,
+    generator: torch.Generator,
 ) -> Tensor:
     """What lambda multiplies: a mean over the batch of data x and as many of the model's."""
     if objective != "wasserstein":
         return 0.5 * (slopes(critic, x) ** 2).mean()
     u = torch.rand((len(x), 1), generator=generator, device=x.device, dtype=x.dtype)
-    return ((slopes(critic, u * x + (1.0 - u) * made) - 1.0) ** 2).mean()
+    excess = slopes(critic, u * x + (1.0 - u) * made) - 1.0
+    return ((torch.relu(excess) if one_sided else excess) ** 2).mean()
 
 
 def straight_through(y: Tensor, generator: torch.Generator) -> Tensor:
@@ -76,31 +85,3 @@ def straight_through(y: Tensor, generator: torch.Generator) -> Tensor:
     u = 2.0 * torch.rand(y.shape, generator=generator, device=y.device, dtype=y.dtype) - 1.0
     spins = torch.where(u < y, 1.0, -1.0).to(y.dtype)
     return spins + (y - y.detach())
-
-
-@dataclass(frozen=True)
-class CriticReading:
-    """A divergence as a critic reads it, and in which direction that may be wrong.
-
-    Attributes
-    ----------
-    estimate : Estimate
-        The reading; its error is that of the draws alone, and knows nothing of the critic's own.
-    kind : "lower bound" or "no bound"
-        Of the true divergence, on average over draws that the critic was not trained on.
-    bias : str
-        Why, in words.
-    slope : float or None
-        Mean |grad a| between data and the model's, of a Wasserstein critic; 1 is what W1 means.
-    steepest : float or None
-        The largest of them; the reading over it is the word of a critic that keeps slope 1 there.
-    """
-
-    estimate: Estimate
-    kind: Literal["lower bound", "no bound"]
-    bias: str
-    slope: float | None = None
-    steepest: float | None = None
-
-    def __str__(self) -> str:
-        return f"{self.estimate} [{self.kind}: {self.bias}]"

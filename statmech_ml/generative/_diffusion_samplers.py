@@ -85,7 +85,7 @@ def levels(model: Any, n_steps: int | None) -> Levels:
         n_steps = STEPS_IN_CONTINUOUS_TIME
     found = schedule.levels(n_steps)
     if found.alpha_bar[0] == 1.0:
-        return found  # type: ignore[no-any-return]
+        return found
     return Levels(np.concatenate([[1.0], found.alpha_bar]))
 
 
@@ -196,7 +196,7 @@ def _measured(model: Any, bars: np.ndarray) -> np.ndarray:
             f"The model was calibrated for {len(found.bars)} steps, and this sampler has "
             f"{len(bars) - 1} others. Call model.calibrate(data, rng=..., n_steps=...) for them."
         )
-    return found.mse  # type: ignore[no-any-return]
+    return found.mse
 
 
 def _guess(model: Any, plan: Plan, x: Tensor, level: float, condition: Tensor | None) -> Tensor:

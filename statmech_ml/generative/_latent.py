@@ -6,7 +6,7 @@
 The weights average to p(x) without bias, so that their logarithm is biased low (Jensen), by
 var(w) / (2 K <w>^2) to first order, and rises towards log p(x) with K. Where few weights carry the
 sum the estimate knows neither its value nor its error: it is then a lower bound and nothing more,
-and says so.
+and says so (`_weights`). An encoder narrower than the posterior is the usual cause.
 
 Y. Burda, R. Grosse and R. Salakhutdinov (2016), arXiv:1509.00519. Cost: K decoder passes a
 configuration.
@@ -30,10 +30,8 @@ from ..statistics.estimate import from_tau
 from ..training._arguments import check_at_least
 from ._decoders import LOG_2_PI, SiteLaw, check_finite
 from ._model import GenerativeModel, Losses
-from .likelihood import LogLikelihood
-
-LEAST_ESS = 50.0
-"""Fewer effective weights than this give a lower bound, without an error."""
+from ._weights import Weighed, weigh
+from .likelihood import Kind, LogLikelihood
 
 _ROWS = 2**16  # rows that pass a network at a time
 
@@ -47,7 +45,7 @@ class EvidenceBound:
     terms : mapping of float64 arrays (n,)
         By name, "elbo" among them; of each configuration, averaged over draws of the latents.
     stderr : mapping of float64 arrays (n,)
-        Standard errors from those draws; 0 for what is in closed form.
+        Standard errors from those draws; 0, up to rounding, for what is in closed form.
     """
 
     terms: Mapping[str, np.ndarray]
@@ -162,41 +160,30 @@ class LatentModel(GenerativeModel):
         -------
         LogLikelihood
             Values are biased low, by half their squared error to first order; the error is
-            sd(w) / (<w> sqrt K), first order too. A configuration of fewer than `LEAST_ESS`
-            effective weights, (sum w)^2 / sum w^2, has the error inf, and the kind of the whole is
-            then "lower bound" instead of "estimate".
+            sd(w) / (<w> sqrt K), first order too. A configuration of fewer than 50 effective
+            weights, (sum w)^2 / sum w^2, or whose largest weights have a Pareto tail of shape above
+            0.7, has the error inf, and the kind of the whole is then "lower bound" instead of
+            "estimate".
         """
         check_at_least("n_draws", n_draws, 2, "draws")
         rows = self.configurations(x)
         given = self.conditions(condition, len(rows), "condition")
         generator = self.generator(rng)
-        values, errors, effective = [], [], []
-        at_once = max(1, _ROWS // n_draws)
+        parts, at_once = [], max(1, _ROWS // n_draws)
         with evaluating(self):
             for first in range(0, len(rows), at_once):
                 some = slice(first, first + at_once)
                 log_w = self._all_log_weights(
                     rows[some], None if given is None else given[some], n_draws, generator
                 )
-                total = torch.logsumexp(log_w, dim=0)
-                share = torch.exp(log_w - total)  # of each weight in the sum
-                ess = 1.0 / (share**2).sum(dim=0)
-                # (1 / ess - 1 / K) K / (K - 1) is the squared relative error of the mean weight.
-                square = (1.0 / ess - 1.0 / n_draws).clamp(min=0.0) * n_draws / (n_draws - 1)
-                values.append(array(total) - math.log(n_draws))
-                errors.append(array(torch.sqrt(square)))
-                effective.append(array(ess))
-        ess_all = np.concatenate(effective)
-        collapsed = ess_all < LEAST_ESS
-        stderr = np.where(collapsed, np.inf, np.concatenate(errors))
-        method = f"{n_draws} importance weights, effectively {ess_all.min():.3g} at least"
-        if collapsed.any():
-            method += (
-                f"; fewer than {LEAST_ESS:g} in {int(collapsed.sum())} of {len(collapsed)} "
-                "configurations"
-            )
-        kind = "lower bound" if collapsed.any() else "estimate"
-        return LogLikelihood(np.concatenate(values), stderr, kind, method)  # type: ignore[arg-type]
+                parts.append(weigh(array(log_w)))
+        found = Weighed(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        bad = found.collapsed
+        method = f"{n_draws} importance weights, effectively {found.ess.min():.3g} at least"
+        if bad.any():
+            method += f"; too few or their tail too heavy in {int(bad.sum())} of {len(bad)}"
+        kind: Kind = "lower bound" if bad.any() else "estimate"
+        return LogLikelihood(found.log_mean, np.where(bad, np.inf, found.stderr), kind, method)
 
     def _all_log_weights(
         self, x: Tensor, condition: Tensor | None, n_draws: int, generator: torch.Generator

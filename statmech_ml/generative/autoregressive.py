@@ -34,7 +34,6 @@ from ..errors import InvalidInput
 from ..spaces import Bits, Space, Spins
 from ..statistics import Estimate
 from ..training import History
-from ..training._arguments import check_at_least
 from ..training.descent import OptimizerMaker, ScheduleMaker
 from . import variational
 from ._causality import check_causal
@@ -56,7 +55,7 @@ class AutoregressiveSpins(GenerativeModel):
         (n, size + n_conditions) -> (n, size): configurations of -1 and +1 (bits too), conditions
         beside them, to the log-odds of the higher value of each site given those before it.
         `MaskedDense`, `MaskedConvolution`, or your own; output i must see the inputs before i only,
-        which is tried on random configurations. By default `MaskedDense` with two layers of four
+        which is tried on random configurations. By default `MaskedDense` with one layer of two
         units a site. A network of yours that has `draw(uniforms, condition)` is drawn from by it,
         otherwise by one pass for each site.
     flip_symmetry : bool, default False
@@ -102,9 +101,8 @@ class AutoregressiveSpins(GenerativeModel):
         if network is None:
             if rng is None:
                 raise InvalidInput("Give rng=, the seed of the network's first weights.")
-            width = 4 * size
             network = MaskedDense(
-                size, (width, width), rng=rng, n_conditions=n_conditions, dtype=dtype
+                size, (2 * size,), rng=rng, n_conditions=n_conditions, dtype=dtype
             )
         elif rng is not None:
             raise InvalidInput("rng= draws the default network; a given one has its weights.")
@@ -322,7 +320,6 @@ def draw_one_by_one(
 ) -> Tensor:
     """Configurations (n, size) of -1 and +1 from network(signs, condition) -> log-odds, by one pass
     for each site."""
-    check_at_least("size", uniforms.shape[1], 1, "sites")
     x = torch.ones(uniforms.shape, device=uniforms.device, dtype=dtype)
     for i in range(uniforms.shape[1]):
         up = uniforms[:, i] < torch.sigmoid(network(x, condition)[:, i].double())

@@ -168,7 +168,10 @@ class DiffusionModel(GenerativeModel):
 
     def guess(self, x: Tensor, log_snr: Tensor, condition: Tensor | None) -> Tensor:
         """E[x_0 | x_t] by the network, (n, size), at levels (n, 1) float64."""
-        found: Tensor = self.network(x, log_snr.to(x.dtype), condition)
+        # One level for all rows, as samplers give it, stays a view: networks can see that it is one.
+        level = log_snr[:1] if log_snr.stride(0) == 0 else log_snr
+        told = level.to(x.dtype).expand(len(x), 1)
+        found: Tensor = self.network(x, told, condition)
         if found.shape != x.shape:
             raise InvalidInput(
                 f"The network answers {tuple(found.shape)} to x_t of shape {tuple(x.shape)}; the "
@@ -176,7 +179,6 @@ class DiffusionModel(GenerativeModel):
             )
         if self.prediction == "x0":
             return found
-        level = log_snr[:1] if log_snr.stride(0) == 0 else log_snr
         a, s = bound.amplitudes(level, x.dtype)
         return (x - s * found) / a if self.prediction == "epsilon" else a * x - s * found
 

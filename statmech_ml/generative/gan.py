@@ -34,14 +34,13 @@ from torch import Tensor, nn
 from .._rng import seed_from
 from ..errors import InvalidInput
 from ..spaces import Bits, Reals, Space, Spins
-from ..statistics import Estimate
-from ..statistics.estimate import from_tau
 from ..training._arguments import check_at_least
 from ..training.descent import OptimizerMaker
 from ..training.shell import Gradients
 from . import _adversarial as adversarial
-from ._adversarial import OBJECTIVES, CriticReading, Objective
+from ._adversarial import OBJECTIVES, Objective
 from ._model import GenerativeModel, Losses
+from .critic_reading import CriticReading, js_reading, w1_reading
 from .networks import dense, lattice_reader, lattice_writer
 
 _BETAS = (0.5, 0.9)  # of Adam: long memories of the other player's past make the two circle
@@ -62,6 +61,10 @@ class GAN(GenerativeModel):
         lambda >= 0. Of "wasserstein" it multiplies (|grad a| - 1)^2 between data and the model's
         configurations, default 10; of the other two |grad a|^2 / 2 at data (R1), default 0. R1
         keeps the players from circling, and leaves their equilibrium where it is.
+    one_sided : bool, optional
+        Whether the penalty of "wasserstein" is on slopes above 1 alone. The published one is not;
+        but in one dimension a critic that starts with the wrong sign then keeps it, and trains the
+        generator backward (`_adversarial` says why), so that there it is the default.
     label_smoothing : float in [0, 1), default 0
         The critic's label of data is s = 1 - label_smoothing, which moves the best D to s p_data /
         (p_data + p_model), and to s / 2 where the model is perfect. Not of "wasserstein".
@@ -95,6 +98,7 @@ class GAN(GenerativeModel):
         objective: Objective = "non-saturating",
         *,
         gradient_penalty: float | None = None,
+        one_sided: bool | None = None,
         label_smoothing: float = 0.0,
         n_critic: int | None = None,
         generator: nn.Module | None = None,
@@ -115,6 +119,14 @@ class GAN(GenerativeModel):
         self.objective, self.n_latent = objective, int(n_latent)
         given = _PENALTY[objective] if gradient_penalty is None else gradient_penalty
         self.gradient_penalty = _number("gradient_penalty", given, 0.0, math.inf)
+        if one_sided is not None and not (
+            isinstance(one_sided, bool) and objective == "wasserstein"
+        ):
+            raise InvalidInput(
+                f"one_sided={one_sided!r} with objective={objective!r}: it is True or False of the "
+                "penalty of 'wasserstein', and no other objective has two sides."
+            )
+        self.one_sided = space.size == 1 if one_sided is None else one_sided
         self.label_smoothing = _number("label_smoothing", label_smoothing, 0.0, 1.0)
         if objective == "wasserstein" and self.label_smoothing:
             raise InvalidInput(
@@ -168,8 +180,9 @@ class GAN(GenerativeModel):
         """The settings that a checkpoint must agree with."""
         return (
             f"{self.space!r}, n_latent={self.n_latent}, objective={self.objective!r}, "
-            f"gradient_penalty={self.gradient_penalty}, label_smoothing={self.label_smoothing}, "
-            f"n_critic={self.n_critic}, n_conditions={self.n_conditions}"
+            f"gradient_penalty={self.gradient_penalty}, one_sided={self.one_sided}, "
+            f"label_smoothing={self.label_smoothing}, n_critic={self.n_critic}, "
+            f"n_conditions={self.n_conditions}"
         )
 
     def optimizer(self, learning_rate: float) -> OptimizerMaker:
@@ -226,8 +239,9 @@ class GAN(GenerativeModel):
         }
         if self.gradient_penalty:
             found["penalty"] = adversarial.penalty(
-                lambda points: self._scores(points, condition), x, made, self.objective, generator
-            )
+                lambda points: self._scores(points, condition),
+                x, made, self.objective, self.one_sided, generator,
+            )  # fmt: skip
             loss = loss + self.gradient_penalty * found["penalty"]
         return found | {"critic_loss": loss}
 
@@ -287,12 +301,7 @@ class GAN(GenerativeModel):
         if self.objective == "wasserstein":
             raise InvalidInput("The critic of 'wasserstein' classifies nothing: w1_from_critic.")
         of_data, of_model, _ = self._read(x, rng, condition)
-        low, high = -np.logaddexp(0.0, -of_data), -np.logaddexp(0.0, of_model)
-        bias = "any critic but the best reads less"
-        if self.label_smoothing:
-            bias += ", and one trained on smoothed labels is not the best even where it could be"
-        reading = _combined(0.5 * low, 0.5 * high, math.log(2.0))
-        return CriticReading(reading, "lower bound", bias)
+        return js_reading(of_data, of_model, bool(self.label_smoothing))
 
     def w1_from_critic(self, x: Any, *, rng: Any, condition: Any = None) -> CriticReading:
         """Wasserstein distance W1 between data and model as the critic reads it: <a>_data -
@@ -309,16 +318,7 @@ class GAN(GenerativeModel):
                 f"The critic of {self.objective!r} classifies, and reads no distance: "
                 "js_from_critic."
             )
-        of_data, of_model, steep = self._read(x, rng, condition)
-        slope, steepest = float(steep.mean()), float(steep.max())
-        over = "more" if slope > 1.0 else "less"
-        bias = (
-            f"its mean slope is {slope:.3g}, not 1, so it reads {over} than a critic of slope 1 "
-            "would; any but the best reads less"
-        )
-        return CriticReading(
-            _combined(of_data, -of_model, 0.0), "no bound", bias, slope, steepest
-        )  # fmt: skip
+        return w1_reading(*self._read(x, rng, condition))
 
     def _read(self, x: Any, rng: Any, condition: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Scores of data and of as many of the model's, and slopes between them."""
@@ -374,13 +374,6 @@ def _gradients(network: nn.Module, prefix: str, loss: Tensor) -> Gradients:
         name: torch.zeros_like(p) if g is None else g
         for (name, p), g in zip(named.items(), found, strict=True)
     }
-
-
-def _combined(a: np.ndarray, b: np.ndarray, constant: float) -> Estimate:
-    """<a> + <b> + constant, of n independent draws each."""
-    n = len(a)
-    variance = float(np.var(a, ddof=1) + np.var(b, ddof=1))
-    return from_tau(float(a.mean() + b.mean()) + constant, 0.5, variance, n)
 
 
 def _seeds(rng: Any) -> tuple[int, int]:

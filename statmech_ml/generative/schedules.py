@@ -145,7 +145,7 @@ class Linear(Discrete):
         return np.linspace(self.first, self.last, self.steps) * scale
 
     @cached_property
-    def alpha_bar(self) -> np.ndarray:  # type: ignore[override]
+    def alpha_bar(self) -> np.ndarray:
         """See `Schedule.alpha_bar`; [0] is 1."""
         return _fixed(np.exp(np.concatenate([[0.0], np.cumsum(np.log1p(-self.betas))])))
 
@@ -171,7 +171,7 @@ class Cosine(Discrete):
             )
 
     @cached_property
-    def alpha_bar(self) -> np.ndarray:  # type: ignore[override]
+    def alpha_bar(self) -> np.ndarray:
         """See `Schedule.alpha_bar`; [0] is 1."""
         t = np.arange(self.steps + 1) / self.steps
         f = np.cos(0.5 * np.pi * (t + self.offset) / (1.0 + self.offset)) ** 2

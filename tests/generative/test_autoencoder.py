@@ -95,7 +95,7 @@ def test_networks_of_ones_own():
 
 
 def test_no_distribution_to_draw_from():
-    with pytest.raises(InvalidInput, match="no distribution over its latents.*Use a VAE"):
+    with pytest.raises(InvalidInput, match=r"no distribution over its latents.*Use a VAE"):
         Autoencoder(Reals(4), 2, rng=1).sample(3, rng=1)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from statmech_ml.errors import InvalidInput
-from statmech_ml.generative import LatticeDenoiser
+from statmech_ml.generative import LatticeDenoiser, lattice_denoiser
 from statmech_ml.generative.lattice_denoiser import noise_field
 
 
@@ -48,6 +48,16 @@ def test_flip_turns_the_answer():
     torch.testing.assert_close(net(-x, level), -net(x, level), rtol=1e-13, atol=1e-13)
     free = network(flip=False)
     assert (free(-x, level) + free(x, level)).abs().max() > 0.01
+
+
+def test_fourier_transforms_are_the_same_convolution(monkeypatch):
+    x, level = images(5, 24)
+    net = network((2, 3, 4))
+    exact = net(x, level)
+    monkeypatch.setattr(lattice_denoiser, "_PRODUCT", 0)
+    torch.testing.assert_close(net(x, level), exact, rtol=1e-12, atol=1e-12)
+    large = LatticeDenoiser((16, 9), 2, 1, rng=1)
+    assert large(torch.ones(3, 144), torch.zeros(3, 1)).shape == (3, 144)
 
 
 def test_every_site_is_heard_everywhere():

@@ -318,7 +318,12 @@ def test_schedule_has_its_ends_and_density():
             lambda: SpinDiffusion(Spins(4), network=LastOnly()).elbo(np.ones((9, 4)), rng=1),
             "same shape",
         ),
-        (lambda: SpinDiffusion(Spins(4), rng=1).log_likelihood(np.ones((1, 4)), rng=1, n_draws=1), "2"),
+        (
+            lambda: SpinDiffusion(Spins(4), rng=1).log_likelihood(
+                np.ones((1, 4)), rng=1, n_draws=1
+            ),
+            "n_draws=1",
+        ),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused(make, words):

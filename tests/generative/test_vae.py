@@ -15,16 +15,18 @@ from statmech_ml.errors import InvalidInput, StoreError, TrainingDiverged
 from statmech_ml.generative import VAE, _latent
 from statmech_ml.generative._decoders import NormalSites, TwoValuedSites
 from statmech_ml.generative._latent import Normal
+from statmech_ml.generative._weights import tail_shape
 from statmech_ml.spaces import Bits, Levels, Reals, Spins
 
 
-def small(n_latent=2, size=4, rng=11, factor=3.0, kind=VAE, **settings):
+def small(n_latent=2, size=4, rng=11, factor=2.0, kind=VAE, **settings):
     """Spins that hang together, up more often than down."""
     settings = {"rng": rng, "act": "tanh", "dtype": torch.float64} | settings
     vae = louder(kind(Spins(size), n_latent, (8,), **settings), factor)
     with torch.no_grad():
         vae.decoder[-1].bias.add_(0.4)
-        vae.encoder[-1].weight.div_(factor)  # q near the prior: all configurations have weights
+        vae.encoder[-1].weight.div_(factor)
+        vae.encoder[-1].bias[n_latent:] = 0.7  # wider than the posterior: weights have a variance
     return vae
 
 
@@ -83,7 +85,7 @@ def test_probabilities_of_all_states_sum_to_one(n_latent, seed):
     exact = np.exp(log_p(vae, STATES))
     assert math.isclose(exact.sum(), 1.0, rel_tol=1e-10)
     assert exact.max() > 4.0 * exact.min()  # not the uniform law
-    np.testing.assert_allclose(np.exp(log_p(vae, STATES, n=90)), exact, rtol=1e-6)
+    np.testing.assert_allclose(np.exp(log_p(vae, STATES, n=90)), exact, rtol=1e-4)
     found = vae.log_likelihood(STATES, n_draws=4000, rng=seed)
     error = math.sqrt(((np.exp(found.values) * found.stderr) ** 2).sum())
     assert abs(np.exp(found.values).sum() - 1.0) < 5.0 * error
@@ -122,7 +124,7 @@ def test_elbo_is_the_mean_log_weight(seed, assert_unbiased, assert_rejected):
         def run(s, scale):
             found = vae.elbo(STATES, n_draws=300 * scale, rng=s)
             np.testing.assert_allclose(found["kl"], exact["kl"], rtol=1e-10)
-            assert (found.stderr["kl"] == 0.0).all()
+            assert (found.stderr["kl"] < 1e-12).all()
             bound = found["reconstruction"] - found["kl"] * half
             return (bound - exact["elbo"]) / found.stderr["elbo"]
 
@@ -141,18 +143,48 @@ def test_collapsed_weights_are_a_lower_bound():
     found = vae.log_likelihood(STATES, n_draws=200, rng=1)
     assert found.kind == "lower bound"
     assert np.isinf(found.stderr).all()
-    assert "fewer than 50 in 16 of 16" in found.method
+    assert "too few or their tail too heavy in 16 of 16" in found.method
     assert vae.log_likelihood(STATES, n_draws=10, rng=1).kind == "lower bound"
+
+
+def test_tail_of_weights(seed):
+    """Pareto tails of known shape, within four standard errors of a shape, (1 + k) / sqrt(M) / 10
+    over 100 columns of M = 190 each (and 0.02 for the prior, which pulls towards 1/2)."""
+    u = np.random.default_rng(seed).random((4000, 100))
+    for k in (0.3, 0.6, 0.9):
+        found = tail_shape(np.log(u**-k)).mean()
+        assert abs(found - k) < 4.0 * (1.0 + k) / 190**0.5 / 10.0 + 0.02 + 0.05 * abs(k - 0.5)
+    assert np.isneginf(tail_shape(np.zeros((100, 2)))).all()
+    assert np.isnan(tail_shape(np.zeros((20, 2)))).all()
+
+
+def test_a_narrow_encoder_is_found_out():
+    """Weights of infinite variance: q has a third of the prior's standard deviation, and a decoder
+    that says nothing. Their effective number seems to be in order."""
+
+    class Silent(torch.nn.Module):
+        def forward(self, h):
+            return 0.0 * h.sum(-1, keepdim=True).expand(-1, 4)
+
+    vae = VAE(Spins(4), 1, (4,), rng=1, decoder=Silent(), dtype=torch.float64)
+    with torch.no_grad():
+        vae.encoder[-1].weight.zero_()
+        vae.encoder[-1].bias.copy_(torch.tensor([0.0, 2.0 * math.log(1.0 / 3.0)]))
+    found = vae.log_likelihood(STATES, n_draws=20_000, rng=1)
+    assert found.kind == "lower bound"
+    assert np.isinf(found.stderr).mean() > 0.9
+    with torch.no_grad():
+        vae.encoder[-1].bias[1] = 2.0 * math.log(1.2)
+    assert vae.log_likelihood(STATES, n_draws=20_000, rng=1).kind == "estimate"
 
 
 def test_rows_at_a_time_do_not_matter(monkeypatch, seed):
     vae = small()
-    whole = vae.log_likelihood(STATES, n_draws=500, rng=seed)
+    whole = vae.log_likelihood(STATES, n_draws=1000, rng=seed)
     bound = vae.elbo(STATES, n_draws=100, rng=seed)
     monkeypatch.setattr(_latent, "_ROWS", 50)
-    parts = vae.log_likelihood(STATES, n_draws=500, rng=seed)
+    parts = vae.log_likelihood(STATES, n_draws=1000, rng=seed)
     assert np.abs(whole.values - parts.values).max() < 8.0 * whole.stderr.max()  # 5.6 sigma
-    np.testing.assert_allclose(parts.stderr, whole.stderr, rtol=0.5)
     monkeypatch.setattr(_latent, "_ROWS", 7)
     again = vae.elbo(STATES, n_draws=100, rng=seed)
     assert np.abs(bound["elbo"] - again["elbo"]).max() < 8.0 * bound.stderr["elbo"].max()
@@ -175,8 +207,8 @@ def test_samples_have_the_law(seed):
 
         return p_values
 
-    assert_distribution(run(3.0), seed)
-    assert_refuted(run(2.5), seed)
+    assert_distribution(run(2.0), seed)
+    assert_refuted(run(1.6), seed)
 
 
 def test_correlations_are_those_of_the_magnetisations(seed, assert_unbiased, assert_rejected):

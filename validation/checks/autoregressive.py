@@ -1,5 +1,5 @@
-"""Autoregressive spins: normalised, drawn as they say, and tied to exact results by their free energy
-and their weights.
+"""Autoregressive spins: normalised, drawn as they say, and tied to exact results by their free
+energy and their weights.
 """
 
 from functools import lru_cache, partial
@@ -234,8 +234,8 @@ def _critical(seed: int, scale: int, *, weighed: bool = True) -> list[Measuremen
 CHECKS = (
     Check(
         "autoregressive.normalised",
-        "sum_s p(s) = 1 over all states, and p(-s) = p(s) where that is built in, for every kind of "
-        "network.",
+        "sum_s p(s) = 1 over all states, and p(-s) = p(s) where that is built in, for every kind "
+        "of network.",
         _normalised,
         (
             Mutant("mask shifted by one", partial(_normalised, mistake="mask")),

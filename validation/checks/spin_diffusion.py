@@ -84,6 +84,11 @@ def _average(values: np.ndarray) -> Estimate:
     return from_tau(float(values.mean()), 0.5, float(values.var(ddof=1)), len(values))
 
 
+def _cost(p: np.ndarray, q: np.ndarray | None = None) -> float:
+    """-<log q> under p, by enumeration: the entropy of p without q."""
+    return -float(p @ np.log(p if q is None else q))
+
+
 # --- the bound ------------------------------------------------------------------------------------
 
 
@@ -117,13 +122,13 @@ def _entropy(
     lattice = models.Ising(lattices.square(4, 4))
     target = targets.Ising(lattice, 1.0 / _T_C)
     model = _model(targets.Ising(lattice, 1.0 / (warmer * _T_C)), kind)
-    x = target.sample(6000 * scale, derive_seed(seed, "data"))
+    x = target.sample(1500 * scale, derive_seed(seed, "data"))
     found = model.elbo(x, rng=seed, n_draws=2)
     gap = (
         target.log_prob(x) - found["elbo"]
     )  # its mean is D(P || model), its noise the draws' alone
     return [
-        against("mean bound", found.mean(), -target.entropy()),
+        against("mean bound", found.mean(), -_cost(target.probability)),
         against("mean of log P - bound", _average(gap), 0.0),
     ]
 
@@ -131,7 +136,7 @@ def _entropy(
 def _divergence(seed: int, scale: int, *, counted: bool = True) -> list[Measurement]:
     """The denoiser of Q on data of P."""
     p, q = _RING.probability, _OTHER.probability
-    expected = _RING.entropy() + float(p @ np.log(p / q)) * counted
+    expected = _cost(p, q if counted else p)
     x = _RING.sample(4000 * scale, derive_seed(seed, "data"))
     found = _model(_OTHER).elbo(x, rng=seed, n_draws=4).mean()
     return [against("mean bound", found, -expected)]
@@ -222,7 +227,7 @@ CHECKS = (
         _entropy,
         (
             Mutant("density of smeared reals", partial(_entropy, kind=_Smeared)),
-            Mutant("denoiser of another temperature", partial(_entropy, warmer=1.3)),
+            Mutant("denoiser of another temperature", partial(_entropy, warmer=1.6)),
         ),
     ),
     Check(

@@ -151,8 +151,8 @@ def correlations(study: dict[str, Any]) -> Any:
         bottom.set_xticks(r)
         if k == 0:
             figure.legend(
-                *bottom.get_legend_handles_labels(), frameon=False, fontsize=8.5, ncols=2 * columns + 1,
-                loc="outside lower center",
+                *bottom.get_legend_handles_labels(), frameon=False, fontsize=8.5,
+                ncols=2 * columns + 1, loc="outside lower center",
             )  # fmt: skip
     return figure
 

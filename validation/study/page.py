@@ -73,9 +73,9 @@ class _Numbers:
 
 
 _CAPTIONS = {
-    "cost": "<p>KL(data, model) per spin, in bits, on held-out data: the mean of log p of the "
-    "exact law, known for every configuration, minus the model's. Arrows: the model's likelihood is a "
-    "lower bound, so it costs at most that. GANs have none.</p>",
+    "cost": "<p>KL(data, model) per spin, in bits, on held-out data: the mean of log p of the exact"
+    " law, known for every configuration, minus the model's. Arrows: the model's likelihood is a"
+    " lower bound, so it costs at most that. GANs have none.</p>",
     "observables": "<p>Relative error and z at {task.judged} samples; bold where |z| is beyond the "
     "bound. Red is too high, blue too low.</p>",
     "correlations": "<p>Spins a distance r apart along an axis; below, the deviation from the true "

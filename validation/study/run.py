@@ -107,7 +107,7 @@ def _one_thread() -> None:
     """In a process that does nothing else: its settings are its own."""
     import numba
     import torch
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     torch.set_num_threads(1)
     numba.set_num_threads(1)
