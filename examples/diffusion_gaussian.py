@@ -65,7 +65,7 @@ def trained(data: np.ndarray) -> DiffusionModel:
     model = DiffusionModel(Reals(1), schedule=LogLinear(), network=network, prediction="v")
     model.fit(
         data, epochs=8, rng=2, batch_size=1000, learning_rate=1e-2, ema=0.99, progress=False,
-        schedule=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.995),
+        schedule=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.6),
     )  # fmt: skip
     return model
 

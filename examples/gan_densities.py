@@ -210,8 +210,8 @@ def draw(first, data, collapsed, path):
         target = TARGETS[name]
         if target.space.size == 1:
             x = np.linspace(-6.0, 8.0, 400)
-            panel.hist(r.draws[:, 0], 140, (-6, 8), density=True, color=BLUE, alpha=0.4,
-                       label="generator")  # fmt: skip
+            panel.hist(r.draws[:, 0], np.linspace(-6.0, 8.0, 141), density=True, color=BLUE,
+                       alpha=0.4, label="generator")  # fmt: skip
             panel.plot(x, np.exp(target.log_prob(x[:, None])), color=ORANGE, lw=1.5, label="exact")
             panel.legend(frameon=False, fontsize=8)
             panel.set_xlabel("x")

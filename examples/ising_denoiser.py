@@ -114,6 +114,7 @@ def draw(rows: list[dict[str, Any]], mmse: np.ndarray, path: Path) -> None:
         xscale="log", yscale="log", xlabel="parameters", ylabel="excess loss (nats)",
         title="Loss above the exact denoiser's, 4 x 4 Ising at $T_c$",
     )  # fmt: skip
+    left.tick_params(which="minor", labelbottom=False)
     left.legend(frameon=False)
     right.set(
         yscale="log", ylim=(1e-6, 3.0), xlabel="log SNR",

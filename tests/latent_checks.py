@@ -47,6 +47,12 @@ def log_p(vae, states, condition=None, n=60):
     return np.log(site_prob(states, vae.decode(h, condition=condition)) @ np.exp(log_w))
 
 
+def deviations(found, exact):
+    """z-scores of a `LogLikelihood`; one without an error has failed: inf."""
+    z = (found.values - exact) / found.stderr
+    return np.where(np.isfinite(found.stderr), z, np.inf)
+
+
 def louder(model, factor):
     """The model with its weights scaled up: networks as they are drawn say almost nothing."""
     with torch.no_grad():

@@ -75,6 +75,8 @@ PUBLIC_NAMES = {
         "LogLinear", "LearnedLogSNR", "Levels", "LinearMeasurement", "GradientGuide",
         "SpinDiffusion", "SpinSchedule", "LatticeDenoiser",
         "AutoregressiveSpins", "MaskedDense", "MaskedConvolution", "Reweighted",
+        "PCA", "Autoencoder", "LinearAutoencoder", "VAE", "LinearVAE",
+        "HierarchicalVAE", "LinearHierarchicalVAE", "EvidenceBound", "GAN", "CriticReading",
     ],
     "statmech_ml.statistics": ["Estimate"],
     "statmech_ml.errors": [

@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from statmech_ml import divergences
 from statmech_ml.exact import enumeration
@@ -87,6 +88,59 @@ def p_values(
     return found[:, 0], found[:, 0] - generator.random(replicas) * found[:, 1]
 
 
+# --- mistakes -------------------------------------------------------------------------------------
+
+
+def per_matrix(x: Array, y: Array) -> float:
+    """MMD^2 with a median bandwidth for each of its three matrices."""
+
+    def k(a: Array, b: Array, same: bool) -> float:
+        squares = (a[:, None] - b) ** 2
+        squares = squares[~np.eye(len(a), dtype=bool)] if same else squares.ravel()
+        return float(np.exp(-0.5 * squares / np.median(squares)).mean())
+
+    return k(x, x, True) + k(y, y, True) - 2.0 * k(x, y, False)
+
+
+def without_one(x: Array, y: Array, rng: int) -> P:
+    """p = #{T* >= T} / B, of one permutation."""
+    found = divergences.energy_distance(x, y, rng=rng, n_permutations=1)
+    return P(2.0 * float(found.p_value or 0.0) - 1.0, found.p_step)
+
+
+def on_training_data(x: Array, y: Array, rng: int) -> P:
+    """The accuracy of a classifier on the draws that it has learnt from."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    pooled, labels = np.concatenate([x, y]), np.arange(len(x) + len(y)) >= len(x)
+    called = KNeighborsClassifier(5).fit(pooled, labels).predict(pooled)
+    law = stats.hypergeom(len(pooled), int((~called).sum()), len(x))
+    right = int((~called[: len(x)]).sum())
+    return P(float(law.sf(right - 1)), float(law.pmf(right)))
+
+
+def each_its_bandwidth(x: Array, y: Array, rng: int) -> P:
+    """Three bandwidths in the statistic, the pooled one in the permutations."""
+    generator, pooled = np.random.default_rng(rng), np.concatenate([x, y])
+    lengths = np.median(np.abs(pooled[:, None] - pooled)[~np.eye(len(pooled), dtype=bool)])
+    kernel = np.exp(-((pooled[:, None] - pooled) ** 2) / (2.0 * lengths**2))
+
+    def relabelled() -> float:
+        order = generator.permutation(len(pooled))
+        a, b = order[: len(x)], order[len(x) :]
+        within = [k.sum() - len(k) for k in (kernel[np.ix_(a, a)], kernel[np.ix_(b, b)])]
+        sizes = [len(k) * (len(k) - 1) for k in (a, b)]
+        return float(within[0] / sizes[0] + within[1] / sizes[1] - 2 * kernel[np.ix_(a, b)].mean())
+
+    found = divergences.permutation.p_value(per_matrix(x, y), [relabelled() for _ in range(99)])
+    return P(*found)
+
+
+def twice(test: Test, x: Array, y: Array, rng: int) -> P:
+    """Every draw counted twice, as those of a chain that stands still are."""
+    return test(np.repeat(x, 2, axis=0), np.repeat(y, 2, axis=0), rng)
+
+
 # --- power ----------------------------------------------------------------------------------------
 
 ALPHA = 0.05
@@ -129,3 +183,7 @@ def power_table(
             row.append(f"{share:.2f} +- {error:.2f}")
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(power_table(seed=1))

@@ -93,7 +93,9 @@ def c2st(
         warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
         judge.fit((training - centre) / width, np.arange(2 * fewest) // fewest)
     called = [np.asarray(judge.predict((each - centre) / width)) == 0 for each in judged]
-    return _verdict(called[0], called[1], len(first), len(second), f"held out {held_out:g}")
+    kind = classifier if isinstance(classifier, str) else type(classifier).__name__
+    method = f"{kind}, held out {held_out:g}"
+    return _verdict(called[0], called[1], len(first), len(second), method)
 
 
 def _halves(draws: Array, held_out: float, generator: np.random.Generator) -> tuple[Array, Array]:
@@ -150,7 +152,7 @@ def _classifier(given: Any, size: int, draws: int, seed: int) -> Any:
             PolynomialFeatures(2, include_bias=False), LogisticRegression(C=0.01, max_iter=200)
         )
     if given == "knn":
-        return KNeighborsClassifier(11)
+        return KNeighborsClassifier(min(11, draws))
     if given == "mlp":
         # The fifth of the draws that stops the training must be large enough to tell accuracies
         # apart; from fewer draws weight decay keeps them from being learnt by heart.

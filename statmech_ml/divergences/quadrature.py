@@ -149,8 +149,10 @@ def wasserstein(
         return np.asarray(np.abs(np.asarray(quantile_p(inside)) - quantile_q(inside)) ** power)
 
     found = quadrature.mean(lambda t: np.zeros_like(t), cost, 0.0, 1.0, points=points, rtol=rtol)
-    value = max(found.value, 0.0) ** (1.0 / power)
-    return Integral(value, max(found.value + found.error, 0.0) ** (1.0 / power) - value)
+    least, value, most = (
+        max(found.value + sign * found.error, 0.0) ** (1.0 / power) for sign in (-1, 0, 1)
+    )
+    return Integral(value, max(value - least, most - value))
 
 
 def _rule(low: float, high: float, points: Iterable[float], rtol: float) -> _integrals.Rule:

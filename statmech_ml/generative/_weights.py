@@ -1,9 +1,9 @@
 """Importance weights: the logarithm of their mean, its error, and whether to believe it.
 
 An error estimated from weights whose variance is infinite is too small, however many there are, and
-so is the effective number (sum w)^2 / sum w^2. What tells is the tail: a generalised Pareto law
-fitted to the largest weights has finite variance for shapes k < 1/2, and up to k = 0.7 estimates are
-still usable.
+the effective number (sum w)^2 / sum w^2 too large. What tells is the tail: a generalised
+Pareto law fitted to the largest weights has finite variance for shapes k < 1/2, and up to k = 0.7
+estimates are still usable.
 
 A. Vehtari, D. Simpson, A. Gelman, Y. Yao and J. Gabry (2024), J. Mach. Learn. Res. 25, 72
 (arXiv:1507.02646), sections 3 and 6; J. Zhang and M. A. Stephens (2009),

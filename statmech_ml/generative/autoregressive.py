@@ -6,13 +6,10 @@ with a_i, the log-odds of an upward spin, from one network whose output i sees t
 only. The product is normalised whatever the network is: there is no log Z. It is the reference that
 has both, a likelihood and independent draws; what a draw costs is the sites one after the other.
 
-Where the physics has the symmetry s -> -s, `flip_symmetry=True` builds it in: the network sees the
-configuration in the gauge s_0 = +1,
-
-    a_i(s) = s_0 a_i(s_0 s),   a_0 = 0,      so that p(-s) = p(s) exactly
-
-at the cost of one network, and still a product of conditionals. Below T_c such a model cannot lose
-one of the two phases.
+Where the physics has the symmetry s -> -s, `flip_symmetry=True` builds it in: p(s) is the mean of
+the network's p(s) and p(-s), exactly normalised and symmetric, for two passes of the network. Below
+T_c the network then need not find both phases. (One pass in the gauge s_0 = +1 would be symmetric
+too, but splits the ordered phase by the rare turned s_0, which variational training then misses.)
 
 Trained on data (`fit`, maximum likelihood) or, without any, on an energy (`fit_variational`). The
 latter minimises KL(p || exact), which forgives whole regions that the model never draws: it can
@@ -24,6 +21,7 @@ M. Germain et al., ICML (2015), arXiv:1502.03509; D. Wu, L. Wang and P. Zhang, P
 080602 (2019), doi:10.1103/PhysRevLett.122.080602.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -124,16 +122,20 @@ class AutoregressiveSpins(GenerativeModel):
     def log_density(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """log p(x) of tensors x (n, size) of the space's values: float64 (n,), differentiable by
         the parameters."""
-        return nn.functional.logsigmoid(self._signs(x) * self.log_odds(x, condition)).sum(1)
+        signs = self._signs(x)
+        found = self._of_network(signs, condition)
+        if self.flip_symmetry:
+            found = torch.logaddexp(found, self._of_network(-signs, condition)) - math.log(2.0)
+        return found
 
     def log_odds(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """log p(higher | sites before) / p(lower | sites before), each site: float64 (n, size)."""
-        signs = self._signs(x)
-        if not self.flip_symmetry:
-            return self._network(signs, condition).double()
-        first = signs[:, :1]
-        odds = first * self._network(first * signs, condition)
-        return torch.cat([torch.zeros_like(first), odds[:, 1:]], dim=1).double()
+        """log p(higher | sites before) / p(lower | sites before), each site: float64 (n, size), of
+        the network alone, before it is made symmetric."""
+        return self._network(self._signs(x), condition).double()
+
+    def _of_network(self, signs: Tensor, condition: Tensor | None) -> Tensor:
+        """log p of the network alone, of configurations of -1 and +1."""
+        return nn.functional.logsigmoid(signs * self._network(signs, condition).double()).sum(1)
 
     def _network(self, signs: Tensor, condition: Tensor | None) -> Tensor:
         rows = signs if condition is None else torch.cat([signs, condition], dim=1)
@@ -145,24 +147,23 @@ class AutoregressiveSpins(GenerativeModel):
         return x if isinstance(self.space, Spins) else 2.0 * x - 1.0
 
     def _draw(self, n: int, condition: Tensor | None, generator: torch.Generator) -> Tensor:
-        shape = (n, self.space.size)
+        shape = (n, self.space.size + self.flip_symmetry)
         # Doubles, as probabilities are then exact to 2^-53 and not to 2^-24.
         u = torch.rand(shape, generator=generator, device=self.device, dtype=torch.float64)
         signs = self._drawn(u, condition)
         return signs if isinstance(self.space, Spins) else (signs + 1.0) / 2.0
 
     def _drawn(self, u: Tensor, condition: Tensor | None) -> Tensor:
-        """Configurations of -1 and +1 from uniform numbers (n, size)."""
-        turned = None
-        if self.flip_symmetry:  # drawn with s_0 = +1, then turned over
-            turned = (1.0 - 2.0 * (u[:, :1] >= 0.5).to(torch.float64)).to(self.dtype)
-            u = torch.cat([torch.full_like(u[:, :1], -1.0), u[:, 1:]], dim=1)
+        """Configurations of -1 and +1 from uniform numbers, one a site and one for the flip."""
+        size = self.space.size
+        turned = 1.0 - 2.0 * (u[:, size:] < 0.5).to(self.dtype)  # (n, 0) without the symmetry
+        u = u[:, :size]
         if hasattr(self.network, "draw"):
             network: Any = self.network
             signs = network.draw(u, condition)
         else:
             signs = draw_one_by_one(self._network, u, condition, self.dtype)
-        return signs if turned is None else turned * signs
+        return turned * signs if self.flip_symmetry else signs
 
     # --- what users call --------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ from ._model import GenerativeModel, Losses
 from .denoisers import DenseDenoiser
 from .learned_schedule import LearnedLogSNR
 from .likelihood import LogLikelihood
-from .schedules import TERMINAL_KL, Levels, LogLinear, Schedule, check_terminal
+from .schedules import Levels, LogLinear, Schedule, check_scale, check_terminal
 
 PREDICTIONS = ("epsilon", "x0", "v")
 LOSSES = ("elbo", "simple")
@@ -168,7 +168,7 @@ class DiffusionModel(GenerativeModel):
 
     def guess(self, x: Tensor, log_snr: Tensor, condition: Tensor | None) -> Tensor:
         """E[x_0 | x_t] by the network, (n, size), at levels (n, 1) float64."""
-        # One level for all rows, as samplers give it, stays a view: networks can see that it is one.
+        # One level for all rows, as samplers give it, stays a view, so that networks can see it.
         level = log_snr[:1] if log_snr.stride(0) == 0 else log_snr
         told = level.to(x.dtype).expand(len(x), 1)
         found: Tensor = self.network(x, told, condition)
@@ -230,16 +230,7 @@ class DiffusionModel(GenerativeModel):
     def fit(self, data: Any, **settings: Any) -> History:
         """As `GenerativeModel.fit`; data whose scale leaves a signal at the end of the schedule are
         refused with InvalidInput."""
-        mean_square = float(np.mean(np.square(self.checked(data, "data"), dtype=np.float64)))
-        bar = 1.0 / (1.0 + math.exp(-float(self.schedule.log_snr(1.0))))
-        divergence = 0.5 * (bar * (mean_square - 1.0) - math.log1p(-bar))
-        if divergence > max(TERMINAL_KL, -0.5 * math.log1p(-bar)):
-            raise InvalidInput(
-                f"The data have a mean square of {mean_square:.3g}, so that at the end of "
-                f"the schedule they still differ from the noise by {divergence:.3g} nats a "
-                f"dimension (at most {TERMINAL_KL:.3g}). Subtract their mean and divide by their "
-                "standard deviation."
-            )
+        check_scale(self.schedule, self.checked(data, "data"))
         return super().fit(data, **settings)
 
     def losses(self, x: Tensor, condition: Tensor | None, generator: torch.Generator) -> Losses:
@@ -305,7 +296,7 @@ class DiffusionModel(GenerativeModel):
         divergence: str = "exact",
         rng: Any = None,
         n_probes: int = 16,
-        tolerance: float = 1e-6,
+        tolerance: float = 1e-5,
         condition: Any = None,
     ) -> LogLikelihood:
         """log p(x) by the probability-flow ODE; see `_ode.py` for the law that it is of.
@@ -320,8 +311,8 @@ class DiffusionModel(GenerativeModel):
             The seed of the probes; needed for them alone.
         n_probes : int, default 16
             Probes for each configuration, at least 2: the error is their spread.
-        tolerance : float, default 1e-6
-            Relative and absolute, of the integration.
+        tolerance : float, default 1e-5
+            Relative and absolute, of the integration. Networks in single precision give no more.
         condition : as in `sample`
 
         Returns

@@ -255,6 +255,20 @@ def check_terminal(schedule: Any) -> None:
         )
 
 
+def check_scale(schedule: Schedule, x: np.ndarray) -> None:
+    """Raise InvalidInput for data so large that at the end of the schedule a signal is left."""
+    mean_square = float(np.mean(np.square(x, dtype=np.float64)))
+    bar = float(expit(schedule.log_snr(1.0)))
+    divergence = 0.5 * (bar * (mean_square - 1.0) - math.log1p(-bar))
+    # A schedule that is at the limit for data of unit variance stays open to these.
+    if divergence > max(TERMINAL_KL, -0.5 * math.log1p(-bar)):
+        raise InvalidInput(
+            f"The data have a mean square of {mean_square:.3g}, so that at the end of the schedule "
+            f"they still differ from the noise by {divergence:.3g} nats a dimension (at most "
+            f"{TERMINAL_KL:.3g}). Subtract their mean and divide by their standard deviation."
+        )
+
+
 def whole_steps(schedule: Any) -> int:
     """Steps of a discrete schedule, or InvalidInput."""
     if schedule.steps is None:

@@ -254,6 +254,15 @@ def test_a_classifier_of_ones_own():
     assert not hasattr(mine, "tree_")  # it was cloned, not trained
 
 
+@pytest.mark.parametrize("kind", ["logistic", "quadratic", "knn", "mlp"])
+@pytest.mark.parametrize(("n", "m", "held_out"), [(8, 8, 0.5), (8, 60, 0.9), (40, 9, 0.1)])
+def test_few_draws(kind, n, m, held_out):
+    x, y = draws(n, m, 2)
+    found = c2st(x, y, rng=1, classifier=kind, held_out=held_out)
+    assert 0.0 < found.p_value <= 1.0
+    assert 0.0 <= found.statistic <= 1.0
+
+
 def test_all_calls_right_is_still_no_certainty():
     found = c2st(np.arange(20.0), np.arange(20.0) + 100, rng=1, classifier="logistic")
     assert found.statistic == 1.0

@@ -77,7 +77,7 @@ def test_training_learns(prediction, loss):
     network = DenseDenoiser(2, (32, 32), rng=1)
     model = DiffusionModel(Reals(2), network=network, prediction=prediction, loss=loss)
     history = model.fit(
-        target.sample(2000, rng=2), epochs=12, rng=3, batch_size=200, learning_rate=1e-2
+        target.sample(2000, rng=2), epochs=8, rng=3, batch_size=200, learning_rate=1e-2
     )
     assert history["loss"][-1] < history["loss"][0]
     x = np.random.default_rng(4).normal(size=(500, 2))

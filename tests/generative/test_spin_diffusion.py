@@ -237,7 +237,7 @@ def test_last_step_draws_spins(seed):
 
 def test_training_approaches_the_entropy_from_above():
     target = targets.Ising(models.Ising(lattices.chain(6)), beta=0.6)
-    data, held_out = target.sample(3000, 1), target.sample(3000, 2)
+    data, held_out = target.sample(2000, 1), target.sample(2000, 2)
     model = SpinDiffusion(Spins(6), network=LatticeDenoiser((6,), 8, 1, rng=3))
     before = model.log_likelihood(held_out, rng=4, n_draws=8).mean
     history = model.fit(data, epochs=6, rng=5, learning_rate=1e-2, ema=0.95)

@@ -81,6 +81,12 @@ def test_page_tabulates_what_it_draws(page, figures):
     assert all(str(estimate) in page for estimate in energy.estimates)
 
 
+def test_page_of_generative_models_is_linked(outcome, figures, page):
+    link = '<a href="generative.html">'
+    assert link not in page
+    assert link in render(outcome, figures, "generative.html")
+
+
 def test_report_is_written(outcome, figures, tmp_path):
     written = write_report(outcome, figures, tmp_path / "new" / "report")
     assert written.read_text().startswith("<!DOCTYPE html>")

@@ -15,6 +15,9 @@ from statmech_ml import lattices
 from statmech_ml.errors import InvalidInput, StatmechError, StoreError
 from statmech_ml.exact import enumeration, kaufman, transfer_matrix
 from statmech_ml.models import Ising
+from validation import report
+from validation.__main__ import main
+from validation.runner import run_checks
 from validation.study import CONTROLS, Plan, Task
 from validation.study import run as study_run
 from validation.study.answers import Answer, answers, combined_z, law
@@ -272,6 +275,26 @@ def test_page_and_table_show_every_row(study):
     for text in (page, printed):
         assert "exact data" in text
         assert "1.05 T data" in text
+
+
+def test_report_gets_the_page(study, tmp_path, monkeypatch):
+    """`--study` puts the page beside index.html, which is told its name."""
+    monkeypatch.setattr(report, "render", lambda outcome, drawn, link: f"link: {link}")
+    outcome = run_checks([], tier="fast", seed=1)
+    index = report.write_report(outcome, None, tmp_path / "without")
+    assert index.read_text() == "link: None"
+    assert not index.with_name("generative.html").exists()
+    index = report.write_report(outcome, None, tmp_path / "report", study)
+    assert index.read_text() == "link: generative.html"
+    assert "exact data" in index.with_name("generative.html").read_text()
+
+
+def test_study_of_the_command_is_checked_first(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["--study", "results.json"])
+    assert "give --report as well" in capsys.readouterr().err
+    assert main(["--study", str(tmp_path / "none.json"), "--report", str(tmp_path)]) == 2
+    assert "cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.slow

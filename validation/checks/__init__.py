@@ -6,11 +6,13 @@ from validation.check import Check
 
 from . import (
     approximations,
+    autoencoders,
     autoregressive,
     calibration,
     datasets,
     deep_energies,
     diffusion,
+    diffusion_bound,
     divergences,
     energy_models,
     exact,
@@ -59,9 +61,11 @@ ROOMS = (
     deep_energies,
     divergences,
     diffusion,
+    diffusion_bound,
     spin_diffusion,
     autoregressive,
     gan,
+    autoencoders,
     datasets,
     wrong_physics,
 )

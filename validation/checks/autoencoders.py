@@ -4,6 +4,7 @@ over their latents, a chain of latents against its exact posterior.
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from statmech_ml.generative import (
     LinearAutoencoder,
     LinearHierarchicalVAE,
     LinearVAE,
+    LogLikelihood,
 )
 from statmech_ml.spaces import Spins
 from statmech_ml.statistics import mean
@@ -173,7 +175,7 @@ def _spins(kind: type[VAE] = VAE) -> VAE:
         layers: Any = vae.encoder, vae.decoder
         layers[1][-1].bias.add_(0.4)
         layers[0][-1].weight.div_(2.0)
-        layers[0][-1].bias[2:] = 0.7  # wider than the posterior, lest weights have no variance
+        layers[0][-1].bias[2:] = 1.5  # wider than the posterior, lest weights have no variance
     return vae
 
 
@@ -204,17 +206,23 @@ def _terms(
     return found
 
 
+def _deviations(found: LogLikelihood, exact: np.ndarray) -> np.ndarray:
+    """z-scores; a likelihood that gives no error has failed, and deviates without bound."""
+    z = (found.values - exact) / found.stderr
+    return np.where(np.isfinite(found.stderr), z, np.inf)
+
+
 def _weighed(seed: int, scale: int, *, kind: type[VAE] = VAE) -> list[Measurement]:
     """log p(state) by importance weights, of all states, and their sum."""
     vae, (z, w) = _spins(kind), _nodes()
     exact = np.log(_probabilities(_STATES, vae.decode(z)) @ w)
     n = 4000 * scale
     weighed = vae.log_likelihood(_STATES, n_draws=n, rng=derive_seed(seed, "weights"))
-    found = []
-    for i in range(16):
-        value, error = weighed.values[i], weighed.stderr[i]
-        z_score = (value - exact[i]) / error
-        found.append(Measurement(f"log p of state {i}", value, exact[i], error, n, z_score))
+    z_scores = _deviations(weighed, exact)
+    found = [
+        Measurement(f"log p of state {i}", weighed.values[i], exact[i], weighed.stderr[i], n, score)
+        for i, score in enumerate(z_scores)
+    ]
     p = np.exp(weighed.values)
     total, error = p.sum(), math.sqrt(((p * weighed.stderr) ** 2).sum())
     return [*found, Measurement("sum of p", total, 1.0, error, n, (total - 1.0) / error)]
@@ -240,8 +248,9 @@ def _off_optimum(seed: int) -> tuple[LinearVAE, np.ndarray]:
     x = _rows(seed)
     vae = LinearVAE(4, 2, rng=seed, dtype=torch.float64)
     vae.solve(x)
+    affine: Any = vae.encoder.affine
     with torch.no_grad():
-        vae.encoder.affine.weight.mul_(0.8)
+        affine.weight.mul_(0.8)
         vae.encoder.log_variance.add_(0.3)
     return vae, x[:40]
 
@@ -251,7 +260,7 @@ def _evidence(seed: int, scale: int, *, bound: bool = False) -> list[Measurement
     vae, x = _off_optimum(seed)
     found = vae.log_likelihood(x, n_draws=4000 * scale, rng=derive_seed(seed, "evidence"))
     values = vae.elbo(x)["elbo"] if bound else found.values
-    z = (values - vae.evidence(x).values) / found.stderr
+    z = _deviations(replace(found, values=values), vae.evidence(x).values)
     worst = int(np.abs(z).argmax())
     error = 1.0 / math.sqrt(len(z))
     return [
@@ -325,7 +334,8 @@ def _chain(
 class _Broken(torch.nn.Module):
     """An encoder whose log variance is that of -1; `hidden` puts a number in its place."""
 
-    means: torch.nn.Module
+    means: Any
+    hidden: bool
 
     def __init__(self, hidden: bool) -> None:
         super().__init__()

@@ -265,17 +265,6 @@ def _with_diagonal(x: Array, y: Array) -> float:
     return k(x, x) + k(y, y) - 2.0 * k(x, y)
 
 
-def _per_matrix(x: Array, y: Array) -> float:
-    """MMD^2 with a median bandwidth for each of its three matrices."""
-
-    def k(a: Array, b: Array, same: bool) -> float:
-        squares = (a[:, None] - b) ** 2
-        squares = squares[~np.eye(len(a), dtype=bool)] if same else squares.ravel()
-        return float(np.exp(-0.5 * squares / np.median(squares)).mean())
-
-    return k(x, x, True) + k(y, y, True) - 2.0 * k(x, y, False)
-
-
 def _unbiased(x: Array, y: Array) -> float:
     return divergences.mmd(x, y, rng=1, bandwidth=_L, n_permutations=0).statistic
 
@@ -316,45 +305,6 @@ _NULLS: dict[str, tuple[Test, Any, int, int]] = {
 }  # fmt: skip
 
 
-def _without_one(x: Array, y: Array, rng: int) -> P:
-    """p = #{T* >= T} / B, of one permutation."""
-    found = divergences.energy_distance(x, y, rng=rng, n_permutations=1)
-    return P(2.0 * float(found.p_value or 0.0) - 1.0, found.p_step)
-
-
-def _on_training_data(x: Array, y: Array, rng: int) -> P:
-    """The accuracy of a classifier on the draws that it has learnt from."""
-    from sklearn.neighbors import KNeighborsClassifier
-
-    pooled, labels = np.concatenate([x, y]), np.arange(len(x) + len(y)) >= len(x)
-    called = KNeighborsClassifier(5).fit(pooled, labels).predict(pooled)
-    law = stats.hypergeom(len(pooled), int((~called).sum()), len(x))
-    right = int((~called[: len(x)]).sum())
-    return P(float(law.sf(right - 1)), float(law.pmf(right)))
-
-
-def _each_its_bandwidth(x: Array, y: Array, rng: int) -> P:
-    """Three bandwidths in the statistic, the pooled one in the permutations."""
-    generator, pooled = np.random.default_rng(rng), np.concatenate([x, y])
-    lengths = np.median(np.abs(pooled[:, None] - pooled)[~np.eye(len(pooled), dtype=bool)])
-    kernel = np.exp(-((pooled[:, None] - pooled) ** 2) / (2.0 * lengths**2))
-
-    def relabelled() -> float:
-        order = generator.permutation(len(pooled))
-        a, b = order[: len(x)], order[len(x) :]
-        within = [k.sum() - len(k) for k in (kernel[np.ix_(a, a)], kernel[np.ix_(b, b)])]
-        sizes = [len(k) * (len(k) - 1) for k in (a, b)]
-        return float(within[0] / sizes[0] + within[1] / sizes[1] - 2 * kernel[np.ix_(a, b)].mean())
-
-    found = divergences.permutation.p_value(_per_matrix(x, y), [relabelled() for _ in range(99)])
-    return P(*found)
-
-
-def _twice(test: Test, x: Array, y: Array, rng: int) -> P:
-    """Every draw counted twice, as those of a chain that stands still are."""
-    return test(np.repeat(x, 2, axis=0), np.repeat(y, 2, axis=0), rng)
-
-
 def _null(
     seed: int, scale: int, *, replicas: int = 500, names: Sequence[str] = tuple(_NULLS),
     wrong: tuple[Test, Any, int, int] | None = None,
@@ -375,10 +325,10 @@ def _null(
 
 _QUICK = ("MMD, spins", "energy distance, 4 permutations", "W1", "C2ST logistic")
 _NULL_MUTANTS: dict[str, tuple[Test, Any, int, int]] = {
-    "p without the 1": (_without_one, normal, 20, 20),
-    "accuracy on training data": (_on_training_data, normal, 30, 30),
-    "per-matrix bandwidth": (_each_its_bandwidth, exponential, 30, 30),
-    "every draw twice": (partial(_twice, _NULLS["W1"][0]), exponential, 30, 30),
+    "p without the 1": (two_samples.without_one, normal, 20, 20),
+    "accuracy on training data": (two_samples.on_training_data, normal, 30, 30),
+    "per-matrix bandwidth": (two_samples.each_its_bandwidth, exponential, 30, 30),
+    "every draw twice": (partial(two_samples.twice, _NULLS["W1"][0]), exponential, 30, 30),
 }
 
 # --- power ----------------------------------------------------------------------------------------
@@ -462,7 +412,7 @@ CHECKS = (
         _mean_mmd,
         (
             Mutant("pairs of a draw with itself", partial(_mean_mmd, statistic=_with_diagonal)),
-            Mutant("per-matrix bandwidth", partial(_mean_mmd, statistic=_per_matrix)),
+            Mutant("per-matrix bandwidth", partial(_mean_mmd, statistic=two_samples.per_matrix)),
         ),
     ),
     Check(

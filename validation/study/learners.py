@@ -14,6 +14,7 @@ import torch
 
 from statmech_ml import lattices, sample
 from statmech_ml.generative import (
+    GAN,
     VAE,
     AutoregressiveSpins,
     HierarchicalVAE,
@@ -22,7 +23,6 @@ from statmech_ml.generative import (
     MaskedConvolution,
     SpinDiffusion,
 )
-from statmech_ml.generative.gan import GAN
 from statmech_ml.models import RBM, Ising
 from statmech_ml.partition import Weights, ais
 from statmech_ml.samplers import BlockGibbs
@@ -207,7 +207,7 @@ def gan(job: Job) -> Trained:
     """Non-saturating, convolutions; R1 keeps the players from circling."""
     side = job.task.size
     model = GAN.lattice((side, side), 32, gradient_penalty=1.0, rng=_weights(job))
-    return _fitted(job, model, learning_rate=5e-4)
+    return _fitted(job, model, learning_rate=1e-3)
 
 
 def wgan(job: Job) -> Trained:
