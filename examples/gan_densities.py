@@ -96,22 +96,34 @@ def js(target, draws):
     return js_from_counts(counts, np.append(probability[~rare], probability[rare].sum()))
 
 
-def gan(size, seed, width=64):
+@dataclass(frozen=True)
+class Settings:
+    """What a dimension is trained with."""
+
+    activation: str
+    rate: float
+    batch_size: int
+
+
+SETTINGS = {1: Settings("tanh", 5e-3, 256), 2: Settings("silu", 8e-3, 512)}
+
+
+def gan(size, seed):
     """The networks and the objective: non-saturating, with a weak R1 penalty."""
-    latent = 2 * size
+    latent, act = 2 * size, SETTINGS[size].activation
     return GAN(
         Reals(size), latent, "non-saturating", gradient_penalty=0.02, n_critic=2,
-        generator=dense(latent, size, (width, width), act="tanh", rng=seed),
-        critic=dense(size, 1, (width, width), act="tanh", rng=seed + 1000),
+        generator=dense(latent, size, (64, 64), act=act, rng=seed),
+        critic=dense(size, 1, (64, 64), act=act, rng=seed + 1000),
     )  # fmt: skip
 
 
-def train(model, data, steps, seed, rate=5e-3, batch_size=256):
+def train(model, data, steps, seed, settings):
     """Adam without momentum, its rate falling to zero along half a cosine."""
-    epochs = max(1, round(steps * batch_size / len(data)))
+    epochs = max(1, round(steps * settings.batch_size / len(data)))
     return model.fit(
-        data, epochs=epochs, rng=seed, batch_size=batch_size, progress=False,
-        optimizer=lambda p: torch.optim.Adam(p, lr=rate, betas=(0.0, 0.9)),
+        data, epochs=epochs, rng=seed, batch_size=settings.batch_size, progress=False,
+        optimizer=lambda p: torch.optim.Adam(p, lr=settings.rate, betas=(0.0, 0.9)),
         schedule=lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, epochs),
     )  # fmt: skip
 
@@ -121,7 +133,7 @@ def run(target, seed, steps, n_draws):
     size = target.space.size
     model = gan(size, seed)
     began = time.process_time()
-    train(model, target.sample(20_480, rng=seed), steps, seed)
+    train(model, target.sample(20_480, rng=seed), steps, seed, SETTINGS[size])
     seconds = time.process_time() - began
     draws = model.sample(n_draws, rng=seed + 1)
     found = js(target, draws)
@@ -184,7 +196,7 @@ def collapse(seed=3, n=2000):
         Reals(2), 1, "minimax", generator=dense(1, 2, (16,), act="tanh", rng=seed),
         critic=dense(2, 1, (64, 64), act="tanh", rng=seed + 1000),
     )  # fmt: skip
-    train(model, RING.sample(10_240, rng=seed), 600, seed)
+    train(model, RING.sample(10_240, rng=seed), 600, seed, SETTINGS[1])
     draws = model.sample(n, rng=seed + 1)
     data = RING.sample(n, rng=seed + 2)
     test = c2st(data, draws, rng=seed + 3, classifier="knn")

@@ -45,7 +45,7 @@ def main() -> None:
     if given.full:
         plan = Plan((8, 16), (2.0, 2.269, 2.5, 3.0), models, seed=given.seed)
     elif given.quick:
-        plan = Plan((4,), (2.269,), models, 2000, 1000, 2000, share=0.02, seed=given.seed)
+        plan = Plan((4,), (2.269,), models, 2000, 1000, 2000, share=0.3, seed=given.seed)
     else:
         plan = Plan((8,), (2.0, 2.269), models, seed=given.seed)
     console = Console()

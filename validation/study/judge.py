@@ -30,7 +30,7 @@ def run(task: Task, folder: Path, device: str = "cpu") -> dict[str, Any]:
     began = time.perf_counter()
     data = load(task, folder)
     truth = answers(task.size, task.temperature, seed=task.seed_for("answers"))
-    epochs = 0
+    epochs, cpu = 0, time.process_time()
     if task.model in LEARNERS:
         learner = LEARNERS[task.model]
         epochs = learner.epochs(task)
@@ -38,6 +38,7 @@ def run(task: Task, folder: Path, device: str = "cpu") -> dict[str, Any]:
         trained = learner.learn(Job(task, data.train, epochs, checkpoint, device))
     else:
         trained = _control(task, data)
+    cpu = time.process_time() - cpu
     drawing = time.perf_counter()
     samples = trained.sample(task.n_judged, task.seed_for("samples"))
     drawing = time.perf_counter() - drawing
@@ -53,6 +54,7 @@ def run(task: Task, folder: Path, device: str = "cpu") -> dict[str, Any]:
         "snapshots": ["".join("+" if s > 0 else "-" for s in x) for x in samples[:SNAPSHOTS]],
         "seconds": {
             "training": round(trained.seconds, 2),
+            "training, of the processor": round(cpu, 2) if epochs else 0.0,
             "sampling": round(drawing, 2),
             "all": round(time.perf_counter() - began, 2),
         },
