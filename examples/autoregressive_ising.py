@@ -107,18 +107,21 @@ def draw(history, rows: list[dict], other: dict, path: Path) -> None:
     reached = history["annealed"] == 1.0
     floor = -np.mean([exact("log_z", 1.0 / t) for t in TEMPERATURES])
     gap = (history["loss"] - floor)[reached] * BITS
-    left.semilogy(steps[reached], np.where(gap > 0.0, gap, np.nan), color=BLUE, lw=1)
-    left.set(xlabel="step", ylabel="free energy above exact (bits per spin)")
-    left.set_title("training without data, mean over T", fontsize=10)
-    t = [r["T"] for r in rows]
+    left.plot(steps[reached], 1e3 * gap, color=BLUE, lw=1)
+    left.set(xlabel="step", ylabel="free energy above exact ($10^{-3}$ bits per spin)")
+    left.set_title("training on the energy, mean over T", fontsize=10)
+    t = np.array([r["T"] for r in rows])
     labels = {"gap": "KL(network || exact)", "above": "KL(exact || network)"}
-    for (name, label), marker in zip(labels.items(), "os", strict=True):
-        values, errors = np.array([r[name] for r in rows]).T
-        middle.errorbar(t, values, errors, fmt=marker, ms=5, color=BLUE, label=label)
-        value, error = other[name]
-        middle.errorbar([2.269], [value], [error], fmt=marker, ms=5, color=ORANGE, mfc="w")
-    middle.plot([], [], "o", color=ORANGE, mfc="w", label="from data, T = 2.269")
-    middle.set(xlabel="temperature $T / J$", ylabel="bits per spin")
+    for (name, label), marker, side in zip(labels.items(), "os", (-0.012, 0.012), strict=True):
+        values, errors = 1e3 * np.array([r[name] for r in rows]).T
+        middle.errorbar(t + side, values, errors, fmt=marker, ms=5, color=BLUE, label=label)
+        value, error = 1e3 * np.array(other[name])
+        middle.errorbar(
+            [2.269 + 3 * side], [value], [error], fmt=marker, ms=5, color=ORANGE, mfc="w"
+        )
+    middle.plot([], [], "o", color=ORANGE, mfc="w", label="trained on exact draws")
+    middle.set(xlabel="temperature $T / J$", ylabel="$10^{-3}$ bits per spin")
+    middle.set_title("distance from the exact law", fontsize=10)
     middle.set_ylim(bottom=0.0)
     middle.legend(frameon=False, fontsize=8)
     values, errors = np.array([r["energy"] for r in rows]).T
@@ -128,7 +131,10 @@ def draw(history, rows: list[dict], other: dict, path: Path) -> None:
     raw = np.array([r["raw"] for r in rows]) - truth
     right.plot(t, raw, "x", color=GREY, label="network's own draws")
     right.set(xlabel="temperature $T / J$", ylabel="energy per site, above exact")
+    right.set_title("averages", fontsize=10)
     right.legend(frameon=False, fontsize=8)
+    for axes in (middle, right):
+        axes.set_xticks([1.8, 2.0, 2.2, 2.4, 2.6, 2.8, 3.0])
     figure.savefig(path, dpi=150)
 
 

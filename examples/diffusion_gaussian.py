@@ -11,10 +11,10 @@ told apart:
 3. full circles: samples with a trained network. Their distance from the lines is the network's own.
 
 The network is trained once, in continuous time, and serves every T: it knows noise levels, not
-steps. Linear betas, 1e-4 to 0.02 times 1000 / T; data N(0.5, 0.5). The bound that it maximises weighs
-levels by their signal, so that a short training leaves its errors where noise prevails: DDIM and
-the flow carry these to the end (here the variance comes out too small by tenths of what it should
-be), while samplers that add noise forget most of them.
+steps. Linear betas, 1e-4 to 0.02 times 1000 / T; data N(0.5, 0.5). The bound that it maximises
+weighs levels by their signal, so that a short training leaves its errors where noise prevails: DDIM
+and the flow carry these to the end (the variance comes out about a tenth too small here), while
+samplers that add noise forget most of them.
 """
 
 import argparse

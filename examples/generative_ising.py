@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from statmech_ml.errors import StatmechError
 from validation.study import Plan
 from validation.study.figures import save
 from validation.study.learners import LEARNERS
@@ -49,10 +50,13 @@ def main() -> None:
     else:
         plan = Plan((8,), (2.0, 2.269), models, seed=given.seed)
     console = Console()
-    study = run(
-        plan, given.out, workers=given.workers, device=given.device,
-        tell=lambda line: console.print(line, highlight=False, soft_wrap=True),
-    )  # fmt: skip
+    try:
+        study = run(
+            plan, given.out, workers=given.workers, device=given.device,
+            tell=lambda line: console.print(line, highlight=False, soft_wrap=True),
+        )  # fmt: skip
+    except StatmechError as error:
+        raise SystemExit(f"error: {error}") from error
     # Wide enough for every column also where the output goes to a file.
     console.width = max(console.width, 190)
     console.print(tables(study))

@@ -34,7 +34,7 @@ from ..training._arguments import check_at_least
 from ..training.descent import Descent
 from ..training.method import Carried
 from ..training.run import Run
-from ._fit import _check_rate, _generator, _own_dropout
+from ._fit import _check_rate, _generator
 
 _PROBES = 64  # configurations whose energies tell one model from another in checkpoints
 
@@ -69,8 +69,8 @@ class FreeEnergyDescent(Method):
             x = shell._draw(self.batch_size, condition, generator)
         beta = annealed * np.repeat(self.betas, each)
         u = reduced_energies(self.model, self._array(shell, x), beta)
-        shell.train()
-        with torch.enable_grad(), _own_dropout(shell, seed, step):
+        # Still without dropout: f and its gradient must be those of the law that was drawn from.
+        with torch.enable_grad():
             log_p = shell.log_density(x, condition)
             f = log_p.detach() + torch.as_tensor(u, device=log_p.device)
             groups = f.reshape(-1, each)

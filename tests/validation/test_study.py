@@ -18,7 +18,7 @@ from statmech_ml.models import Ising
 from validation import report
 from validation.__main__ import main
 from validation.runner import run_checks
-from validation.study import CONTROLS, Plan, Task
+from validation.study import CONTROLS, Plan, Task, document
 from validation.study import run as study_run
 from validation.study.answers import Answer, answers, combined_z, law
 from validation.study.classifier import tell_apart
@@ -195,6 +195,13 @@ def test_bad_plans_are_refused(change, words):
         plan(**change)
 
 
+@pytest.mark.parametrize("change", [{"device": "abacus"}, {"workers": 0}])
+def test_run_refuses_before_any_work(change, tmp_path):
+    with pytest.raises(InvalidInput, match=next(iter(change))):
+        study_run.run(plan(), tmp_path / "out", **change)
+    assert not (tmp_path / "out").exists()
+
+
 def test_result_of_other_settings_is_refused(tmp_path):
     task = next(plan().tasks())
     assert read(task, tmp_path) is None
@@ -275,6 +282,18 @@ def test_page_and_table_show_every_row(study):
     for text in (page, printed):
         assert "exact data" in text
         assert "1.05 T data" in text
+
+
+def test_document_shows_the_stored_study():
+    """docs/generative.md holds the table of validation/study-default.json, whose controls pass."""
+    stored = load(ROOT / "validation" / "study-default.json")
+    text = (ROOT / "docs" / "generative.md").read_text()
+    assert text == document.insert(text, stored), "run `python -m validation.study.document ...`"
+    for row in stored["results"]:
+        if not row["epochs"]:
+            assert bool(wrong(row)) is (row["task"]["model"] == "wrong-T")
+    with pytest.raises(StoreError, match="no <!-- study -->"):
+        document.insert("text", stored)
 
 
 def test_report_gets_the_page(study, tmp_path, monkeypatch):

@@ -14,7 +14,6 @@ from statmech_ml import lattices
 from statmech_ml.errors import InvalidInput
 from statmech_ml.exact import enumeration, kaufman, transfer_matrix
 from statmech_ml.generative import AutoregressiveSpins, MaskedConvolution, MaskedDense, Reweighted
-from statmech_ml.generative.autoregressive import draw_one_by_one
 from statmech_ml.generative.variational import FreeEnergyDescent
 from statmech_ml.models import Ising
 from statmech_ml.spaces import Spins
@@ -103,21 +102,30 @@ def _refused(seed: int, scale: int, *, checked: bool = True) -> list[Measurement
     return found
 
 
-def _frequencies(seed: int, scale: int, *, factor: float = 1.0) -> list[Measurement]:
+class _Scaled(torch.nn.Module):
+    """Log-odds times a factor; drawn from by one pass for each site."""
+
+    def __init__(self, network: torch.nn.Module, factor: float) -> None:
+        super().__init__()
+        self.network, self.factor = network, factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * self.network(x)
+
+
+def _frequencies(
+    seed: int, scale: int, *, factor: float = 1.0, turned: bool = True
+) -> list[Measurement]:
     found, n = [], 6000 * scale
-    for name in _NAMES:
-        model = AutoregressiveSpins(Spins(9), _network(name))
-        if factor == 1.0:
-            x = model.sample(n, rng=derive_seed(seed, name))
-        else:
-            generator = model.generator(derive_seed(seed, name))
-            u = torch.rand((n, 9), generator=generator, dtype=_DOUBLE)
-            network = model.network
-            with torch.no_grad():
-                drawn = draw_one_by_one(lambda s, _: factor * network(s), u, None, _DOUBLE)  # noqa: B023
-            x = drawn.numpy().astype(np.int8)
+    for name, flip in ((name, flip) for name in _NAMES for flip in (False, True)):
+        network = _network(name)
+        model = AutoregressiveSpins(Spins(9), network, flip_symmetry=flip)
+        drawn = network if factor == 1.0 else _Scaled(network, factor)
+        drawer = AutoregressiveSpins(Spins(9), drawn, flip_symmetry=flip and turned)
+        x = drawer.sample(n, rng=derive_seed(seed, f"{name} {flip}"))
         p = np.exp(model.log_prob(_STATES))
-        found.append(frequencies(f"frequencies, {name}", Spins(9).index(x), p))
+        where = f"frequencies, {name}, flips {flip}"
+        found.append(frequencies(where, Spins(9).index(x), p))
     return found
 
 
@@ -141,6 +149,13 @@ def _gap(seed: int, scale: int, *, entropy: float = 1.0) -> list[Measurement]:
     return found
 
 
+class _HalfFlipped(AutoregressiveSpins):
+    """Draws are turned or not, and scored by the network's own p(s)."""
+
+    def log_density(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self._of_network(self._signs(x), condition)
+
+
 class _Forgetful(AutoregressiveSpins):
     """log p has the right gradient and the value 0, so that it drops out of f = log p + u."""
 
@@ -150,10 +165,18 @@ class _Forgetful(AutoregressiveSpins):
 
 
 def _gradient(
-    seed: int, scale: int, *, sign: float = 1.0, kind: Any = AutoregressiveSpins, batch: int = 10
+    seed: int,
+    scale: int,
+    *,
+    sign: float = 1.0,
+    kind: Any = AutoregressiveSpins,
+    batch: int = 10,
+    steps: int = 60,
+    flip: bool = False,
 ) -> list[Measurement]:
-    """Along the exact gradient, along its part from log p, and along a random direction."""
-    model = AutoregressiveSpins(Spins(9), _network("pairs"))
+    """Along the exact gradient, along its part from log p, and along a third direction: a random
+    one, or where flips are built in the mean score of the network before it is made symmetric."""
+    model = AutoregressiveSpins(Spins(9), _network("pairs"), flip_symmetry=flip)
     names, parameters = zip(*model.named_parameters(), strict=True)
     log_p = model.log_density(model.configurations(_STATES))
     u = torch.as_tensor(_TILTED.reduced_energy(_STATES, _BETA))
@@ -162,15 +185,19 @@ def _gradient(
     for k, f in enumerate((log_p + u, log_p)):
         parts = torch.autograd.grad((log_p.exp() * f).sum(), parameters, retain_graph=True)
         directions[k] = torch.cat([g.reshape(-1) for g in parts]).numpy()
+    if flip:  # its mean vanishes over the network's own draws, but not over the symmetric ones
+        own = model._of_network(model.configurations(_STATES), None)
+        parts = torch.autograd.grad((log_p.exp().detach() * own).sum(), parameters)
+        directions[2] = torch.cat([g.reshape(-1) for g in parts]).numpy()
     exact = directions @ directions[0]
     method = FreeEnergyDescent(_TILTED, np.array([_BETA]), None, batch, 0)
-    shell = kind(Spins(9), model.network)
+    shell = kind(Spins(9), model.network, flip_symmetry=flip)
     rows = []
-    for step in range(60 * scale):
+    for step in range(steps * scale):
         g = method.gradient(shell, torch.zeros(1), {}, seed, step).gradients
         rows.append(np.concatenate([g[name].reshape(-1).numpy() for name in names]))
     along = sign * np.array(rows) @ directions.T
-    wheres = ("along itself", "along that of E[log p]", "along a random direction")
+    wheres = ("along itself", "along that of E[log p]", "along a third direction")
     return [
         against(f"gradient of F {where}", mean(along[:, k][:, None]), exact[k])
         for k, where in enumerate(wheres)
@@ -250,9 +277,12 @@ CHECKS = (
     ),
     Check(
         "autoregressive.frequencies",
-        "Draws come with the frequencies p(s).",
+        "Draws come with the frequencies p(s), with the flip symmetry and without.",
         _frequencies,
-        (Mutant("lost factor 2 in the odds of a spin", partial(_frequencies, factor=0.5)),),
+        (
+            Mutant("lost factor 2 in the odds of a spin", partial(_frequencies, factor=0.5)),
+            Mutant("never turned", partial(_frequencies, turned=False)),
+        ),
     ),
     Check(
         "autoregressive.free-energy",
@@ -268,7 +298,18 @@ CHECKS = (
         (
             Mutant("sign of the reward", partial(_gradient, sign=-1.0)),
             Mutant("log p dropped", partial(_gradient, kind=_Forgetful)),
-            Mutant("own draw in the baseline", partial(_gradient, sign=0.5, batch=2)),
+            Mutant("own draw in the baseline", partial(_gradient, sign=0.5, batch=2, steps=240)),
+        ),
+    ),
+    Check(
+        "autoregressive.gradient-symmetric",
+        "So it is where p is the mean of the network's p(s) and p(-s).",
+        partial(_gradient, batch=100, flip=True),
+        (
+            Mutant(
+                "scored before it is made symmetric",
+                partial(_gradient, kind=_HalfFlipped, batch=100, flip=True),
+            ),
         ),
     ),
     Check(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .observables import SCALARS, distances
-from .words import BOUND, percent
+from .words import BOUND, percent, shown_z
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5f6b76"
 # Okabe and Ito's colours and markers, which differ both: eight models at most before they repeat.
@@ -93,7 +93,7 @@ def observables(study: dict[str, Any]) -> Any:
                 share, bad = o["relative"], abs(o["z"]) >= BOUND
                 cells[i, j] = np.sign(share) * np.log1p(abs(share) / 0.002)
                 panel.text(
-                    j, i, f"{'+' if share >= 0 else '−'}{percent(abs(share))}\nz {o['z']:+.0f}",
+                    j, i, f"{'+' if share >= 0 else '−'}{percent(abs(share))}\nz {shown_z(o['z'])}",
                     ha="center", va="center", fontsize=7,
                     fontweight="bold" if bad else "normal", color="black" if bad else GREY,
                 )  # fmt: skip

@@ -1,6 +1,7 @@
 """One task: train a model (or take a control), draw samples, and judge them."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def run(task: Task, folder: Path, device: str = "cpu") -> dict[str, Any]:
     """The result of a task, as it stands in the JSON file; data and checkpoints go to `folder`."""
     began = time.perf_counter()
     data = load(task, folder)
-    truth = answers(task.size, task.temperature, seed=task.seed_for("answers"))
+    shared = replace(task, model="data")  # one reference run for all models
+    truth = answers(task.size, task.temperature, seed=shared.seed_for("answers"))
     epochs, cpu = 0, time.process_time()
     if task.model in LEARNERS:
         learner = LEARNERS[task.model]

@@ -12,7 +12,17 @@ from . import figures
 from .observables import SCALARS
 from .plan import WRONG
 from .table import HEADS
-from .words import BOUND, LEVEL, percent, sentence, shown_bits, shown_p, told_apart, worst_distance
+from .words import (
+    BOUND,
+    LEVEL,
+    percent,
+    sentence,
+    shown_bits,
+    shown_p,
+    shown_z,
+    told_apart,
+    worst_distance,
+)
 
 NAME = "generative.html"
 
@@ -45,7 +55,8 @@ def render(study: dict[str, Any]) -> str:
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>statmech-ml: generative models</title>
-<style>{css}.data td:first-child{{white-space:nowrap}}</style></head><body><main>
+<style>{css}.data td:first-child{{white-space:nowrap}}
+.data{{font-size:12px}}.data td,.data th{{padding-right:9px}}</style></head><body><main>
 <header class="good"><h1>Generative models on the Ising model</h1>
 <p>{html.escape(study["started"])} &middot; {versions}</p>
 <div class="cards">{_cards(study)}</div></header>
@@ -108,7 +119,7 @@ def _table(name: str, rows: list[dict[str, Any]]) -> str:
         for row in rows
     )
     return f"""<h2>{name}</h2><table class="data"><thead><tr><th>model<th>bits per spin
-<th>classifier{heads}<th>G(r), worst<th>parameters<th>training / s</tr></thead>
+<th>classifier{heads}<th>G(r), worst<th>parameters<th>train s</tr></thead>
 <tbody>{lines}</tbody></table>"""
 
 
@@ -122,7 +133,7 @@ def _bits(row: dict[str, Any]) -> str:
 
 def _accuracy(row: dict[str, Any]) -> str:
     found = row["classifier"]
-    text = f"{100 * found['accuracy']:.1f}% (p = {shown_p(found['p_value'])})"
+    text = f"{100 * found['accuracy']:.1f}% ({shown_p(found['p_value'])})"
     return _bold(text, found["p_value"] < LEVEL, told_apart(row))
 
 
@@ -135,7 +146,7 @@ def _cell(o: dict[str, Any]) -> str:
     if o["z"] is None:
         return "<b>never varies</b>"
     sign = "+" if o["relative"] >= 0 else "&minus;"
-    text = f"{sign}{percent(abs(o['relative']))} ({o['z']:+.0f})"
+    text = f"{sign}{percent(abs(o['relative']))} ({shown_z(o['z'])})"
     about = f"{o['value']:.6g} +- {o['stderr']:.2g}, true {o['exact']:.6g} ({o['source']})"
     return _bold(text, abs(o["z"]) >= BOUND, about)
 

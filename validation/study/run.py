@@ -8,7 +8,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from statmech_ml.errors import StatmechError
+import torch
+
+from statmech_ml.errors import InvalidInput, StatmechError
 
 from ..runner import versions
 from . import data, judge, results
@@ -41,9 +43,14 @@ def run(
 
     Raises
     ------
+    InvalidInput
+        Before any work, for a device that is not there.
     StoreError
         For a folder that holds results of other settings.
+    StatmechError
+        When tasks failed, after the others were done.
     """
+    _check(workers, device)
     folder.mkdir(parents=True, exist_ok=True)
     began, tasks = time.perf_counter(), list(plan.tasks())
     waiting = [task for task in tasks if results.read(task, folder) is None]
@@ -70,6 +77,17 @@ def run(
             "try once more."
         ) from error
     return study
+
+
+def _check(workers: int, device: str) -> None:
+    if workers < 1:
+        raise InvalidInput(f"workers={workers}: at least one process must do the work.")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidInput(
+            f"device={device!r} cannot be used here: {str(error).splitlines()[0]} Take 'cpu'."
+        ) from error
 
 
 def _work(
@@ -106,7 +124,6 @@ def _done(task: Task, folder: Path, device: str) -> float:
 def _one_thread() -> None:
     """In a process that does nothing else: its settings are its own."""
     import numba
-    import torch
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     torch.set_num_threads(1)

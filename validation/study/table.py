@@ -9,7 +9,7 @@ from rich.table import Table
 from statmech_ml.statistics.estimate import with_error
 
 from .observables import SCALARS
-from .words import BOUND, LEVEL, percent, shown_bits, shown_p, worst_distance
+from .words import BOUND, LEVEL, percent, shown_bits, shown_p, shown_z, worst_distance
 
 HEADS = {
     "energy": "u", "abs m": "|m|", "specific heat": "c", "susceptibility": "chi",
@@ -75,7 +75,7 @@ def _cell(o: dict[str, Any]) -> str:
     if o["z"] is None:
         return "[bold]fixed[/]"
     sign = "+" if o["relative"] >= 0 else "-"
-    return _bold(f"{sign}{percent(abs(o['relative']))} ({o['z']:+.0f})", abs(o["z"]) >= BOUND)
+    return _bold(f"{sign}{percent(abs(o['relative']))} ({shown_z(o['z'])})", abs(o["z"]) >= BOUND)
 
 
 def _bold(text: str, yes: bool) -> str:

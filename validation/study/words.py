@@ -1,7 +1,7 @@
 """What each model gets wrong, in words that come from the numbers.
 
 A quantity is called wrong where |z| >= 4 and a likelihood where it costs more than its error times
-4, both fixed beforehand; a classifier tells samples from data where p < 0.01. z-scores belong to
+4, both fixed beforehand; a classifier tells samples from data where p < 0.001. z-scores belong to
 the number of samples that were judged: a quantity that is not called wrong may be, by less than
 that many samples show.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from statmech_ml.statistics.estimate import with_error
 
 BOUND = 4.0
-LEVEL = 0.01
+LEVEL = 0.001
 
 
 def wrong(row: dict[str, Any]) -> list[str]:
@@ -44,7 +44,7 @@ def told_apart(row: dict[str, Any]) -> str:
     accuracy = f"{with_error(100 * found['accuracy'], 100 * found['stderr'])}%"
     if found["p_value"] < LEVEL:
         return f"a classifier tells it from data, right in {accuracy} of cases"
-    return f"a classifier cannot tell it from data ({accuracy}, p = {shown_p(found['p_value'])})"
+    return f"a classifier cannot tell it from data ({accuracy}, {shown_p(found['p_value'])})"
 
 
 def cost(row: dict[str, Any]) -> str:
@@ -58,9 +58,14 @@ def cost(row: dict[str, Any]) -> str:
     return f"it costs {most}{shown_bits(bits)} bits per spin above the entropy"
 
 
+def shown_z(z: float) -> str:
+    """With its sign; a decimal where that matters."""
+    return f"{z:+.1f}" if abs(z) < 9.95 else f"{z:+.0f}"
+
+
 def shown_p(p: float) -> str:
     """A p-value; what underflows is not 0."""
-    return f"{p:.2g}" if p > 1e-99 else "< 1e-99"
+    return f"p = {p:.2g}" if p > 1e-99 else "p < 1e-99"
 
 
 def shown_bits(bits: dict[str, Any]) -> str:
@@ -78,7 +83,7 @@ def sentence(row: dict[str, Any]) -> str:
 def _said(name: str, o: dict[str, Any]) -> str:
     if o["z"] is None:
         return f"{name} never varies"
-    z = f"z = {o['z']:+.0f}"
+    z = f"z = {shown_z(o['z'])}"
     if o["relative"] is None:
         return f"{name} = {with_error(o['value'], o['stderr'])} where it is 0 ({z})"
     way = "high" if o["relative"] > 0 else "low"

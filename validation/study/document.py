@@ -1,0 +1,85 @@
+"""The study's table in docs/generative.md, between its markers.
+
+python -m validation.study.document validation/study-default.json docs/generative.md
+
+writes it anew; a test fails when document and results drift apart.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from statmech_ml.errors import StoreError
+
+from . import results
+from .figures import panels
+from .observables import SCALARS
+from .table import HEADS
+from .words import BOUND, LEVEL, deviations, percent, shown_bits, shown_z, worst_distance
+
+START, END = "<!-- study -->\n", "<!-- /study -->"
+
+
+def section(study: dict[str, Any]) -> str:
+    """Tables and sentences of all sizes and temperatures, as Markdown."""
+    parts = []
+    for name, rows in panels(study):
+        heads = ["model", "bits/spin", "C2ST %", *HEADS.values(), "G(r), worst", "training s"]
+        heads = [head.replace("|m|", "abs m") for head in heads]
+        lines = [f"**{name}**", "", _line(heads), _line(["---"] * len(heads))]
+        lines += [_line(_cells(row)) for row in rows]
+        said = [f"- {row['title']}: {deviations(row)}." for row in rows if row["epochs"]]
+        parts.append("\n".join([*lines, "", *said, ""]))
+    return "\n".join(parts) + "\n" + _about(study) + "\n"
+
+
+def insert(text: str, study: dict[str, Any]) -> str:
+    """The document with its section replaced; StoreError for one without markers."""
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        raise StoreError(f"The document has no {START.strip()} ... {END} to write between.")
+    return before + START + section(study) + END + after
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    bits, found, worst = row["bits"], row["classifier"], worst_distance(row)
+    cost = "" if bits is None else shown_bits(bits)
+    if bits is not None and bits["kind"] == "lower bound":
+        cost = "≤ " + cost
+    return [
+        row["title"],
+        cost,
+        _bold(f"{100 * found['accuracy']:.1f}", found["p_value"] < LEVEL),
+        *(_deviation(row["observables"][name]) for name in SCALARS),
+        f"r = {worst[2:-1]}: {_deviation(row['observables'][worst])}",
+        f"{row['seconds']['training']:.0f}" if row["epochs"] else "",
+    ]
+
+
+def _deviation(o: dict[str, Any]) -> str:
+    if o["z"] is None:
+        return "**never varies**"
+    sign = "+" if o["relative"] >= 0 else "−"
+    return _bold(f"{sign}{percent(abs(o['relative']))} ({shown_z(o['z'])})", abs(o["z"]) >= BOUND)
+
+
+def _about(study: dict[str, Any]) -> str:
+    task, versions = study["results"][0]["task"], study["versions"]
+    return (
+        f"{task['n_train']:,} configurations learnt, {task['n_judged']:,} samples judged, seed "
+        f"{study['seed']}; Python {versions['python']}, torch {versions['torch']}."
+    )
+
+
+def _bold(text: str, yes: bool) -> str:
+    return f"**{text}**" if yes else text
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[2])
+    path.write_text(insert(path.read_text(), results.load(Path(sys.argv[1]))))
