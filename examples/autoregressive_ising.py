@@ -8,7 +8,11 @@ likelihoods, so that what they are off is a number: the variational free energy 
 KL(network || exact), the cost of storing an exact draw above the entropy by KL(exact || network).
 Their draws, weighed by exp(-u) / p, give log Z, energy and specific heat of the exact ensemble.
 
-With --full long training, a few minutes on one core.
+With --full long training, a minute or two of one core: both networks then lie about 0.001 bits per
+spin from the exact law, whichever way it is measured, and nine draws in ten count. The short run,
+ten seconds, is about ten to fifty times farther off, and its weights say so: at T = 2.5 and 3.0 one
+draw in a hundred counts. The weights can say so because the network draws every region; of a phase
+that it never draws they know nothing, and only KL(exact || network), from exact draws, does.
 """
 
 import argparse

@@ -43,6 +43,54 @@ def test_js_from_counts_is_unbiased(seed, assert_unbiased, assert_rejected):
     assert_rejected(lambda seed, scale: _counted(seed, scale, corrected=False), seed)
 
 
+def _nearly_empty(seed, scale):
+    """JS of 1000 draws of equal laws in 200 cells, all but 15 of which expect fewer than one."""
+    g, n, q = np.random.default_rng(seed), 1000, 0.8 ** np.arange(200.0)
+    q /= q.sum()
+    values = [js_from_counts(x, q).value for x in g.multinomial(n, q, size=200 * scale)]
+    return np.mean(values) / np.std(values) * len(values) ** 0.5
+
+
+def test_cells_that_are_nearly_empty_are_pooled(seed, assert_unbiased, assert_rejected):
+    assert_unbiased(_nearly_empty, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(discrete, "_FEWEST", 0.0)
+        assert_rejected(_nearly_empty, seed)
+
+
+def test_pools_are_of_like_probability_and_those_of_none_their_own():
+    counts, q = [700, 10, 750, 15, 5, 12, 8], [0.5, 0.009, 0.48, 0.006, 0.005, 0.0, 0.0]
+    assert js_from_counts(counts, q) == js_from_counts([20, 30, 750, 700], [0.0, 0.02, 0.48, 0.5])
+    # 50 draws expect 10 in each of five cells: two fill a pool, and the last joins the second.
+    five, pooled = (
+        js_from_counts([8, 12, 9, 13, 8], [0.2] * 5),
+        js_from_counts([20, 30], [0.4, 0.6]),
+    )
+    assert five.value == pytest.approx(pooled.value, abs=1e-12)
+    assert five.stderr == pytest.approx(pooled.stderr)
+
+
+def test_draws_too_few_for_two_pools_are_refused():
+    with pytest.raises(InvalidInput, match="39 draws in 2 cells are too few"):
+        js_from_counts([20, 19], [0.5, 0.5])
+    assert js_from_counts([20, 20], [0.5, 0.5]).value < 0.0  # plug-in 0, less its bias
+    assert js_from_counts([5, 0], [1.0, 0.0]).value == 0.0  # nothing was pooled
+
+
+def test_js_of_the_smallest_numbers_is_finite():
+    """Half of the smallest is 0, and p log p / 0 was infinite."""
+    least = np.nextafter(0.0, 1.0)
+    assert discrete.js([least, 1.0], [0.0, 1.0]) == pytest.approx(0.0, abs=1e-300)
+    assert discrete.js([least, 1.0], [least, 1.0]) == 0.0
+
+
+def test_error_of_equal_laws_is_that_of_chi_square():
+    """8 n JS is chi-square of K - 1 degrees of freedom; K would be the noise of Poisson counts."""
+    found = js_from_counts([40, 60, 100], [0.2, 0.3, 0.5])
+    assert found.stderr == pytest.approx(math.sqrt(2 * 2) / (8 * 200))
+    assert js_from_counts([50], [1.0]).stderr == 0.0
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

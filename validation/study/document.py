@@ -2,7 +2,8 @@
 
 python -m validation.study.document validation/study-default.json docs/generative.md
 
-writes it anew; a test fails when document and results drift apart.
+writes it anew; a test fails when document and results drift apart. study-default.json is the
+results.json of `python examples/generative_ising.py`, whose figures stand in docs/figures.
 """
 
 import sys

@@ -246,13 +246,13 @@ def variational(job: Job) -> Trained:
 
 
 LEARNERS: dict[str, Learner] = {
-    "rbm": Learner("RBM", 240, rbm),
+    "rbm": Learner("RBM", 500, rbm),
     "vae": Learner("VAE", 80, vae),
-    "hvae": Learner("hierarchical VAE", 45, hierarchical_vae),
+    "hvae": Learner("hierarchical VAE", 55, hierarchical_vae),
     "diffusion": Learner("diffusion", 28, diffusion),
-    "gan": Learner("GAN", 14, gan),
-    "wgan-gp": Learner("WGAN-GP", 10, wgan),
-    "autoregressive": Learner("autoregressive", 15, autoregressive),
-    "variational": Learner("variational AR", 200, variational),
+    "gan": Learner("GAN", 13, gan),
+    "wgan-gp": Learner("WGAN-GP", 11, wgan),
+    "autoregressive": Learner("autoregressive", 11, autoregressive),
+    "variational": Learner("variational AR", 500, variational),
 }
 """By name, in the order of the table."""
