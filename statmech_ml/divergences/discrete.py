@@ -109,7 +109,7 @@ def js_from_counts(counts: ArrayLike, probability: ArrayLike) -> Estimate:
         raise InvalidInput(f"counts hold {n:g} draws; two at least are needed for an error.")
     p, q = _vectors(drawn / n, probability)
     pool = _pools(q, n)
-    p, q = np.bincount(pool, p), np.bincount(pool, q)
+    p, q = (np.asarray(np.bincount(pool, of), np.float64) for of in (p, q))
     both = p + q
     inside = both > 0.0
     bias = float((q[inside] * (1.0 - p[inside]) / both[inside]).sum()) / (4.0 * n)
