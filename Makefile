@@ -56,7 +56,8 @@ demo: $(VENV)/.with-base  ## a dataset of Ising configurations, its checks again
 .PHONY: test
 test: $(VENV)/.with-test  ## every test that is neither slow nor for a GPU
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
-	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -m cudasim
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_ENABLE_CUDASIM=1 \
+	  $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m cudasim tests/cuda
 
 .PHONY: test-ptx
 test-ptx: $(VENV)/.with-test $(VENV)/.with-cuda-compile  ## CUDA kernels compile for sm_80 and sm_90; no card needed

@@ -221,7 +221,6 @@ def draw(first, data, collapsed, path):
             panel.hist(r.draws[:, 0], np.linspace(-6.0, 8.0, 141), density=True, color=BLUE,
                        alpha=0.4, label="generator")  # fmt: skip
             panel.plot(x, np.exp(target.log_prob(x[:, None])), color=ORANGE, lw=1.5, label="exact")
-            panel.legend(frameon=False, fontsize=8)
             panel.set_xlabel("x")
             panel.set_ylabel("density")
         else:
@@ -233,12 +232,17 @@ def draw(first, data, collapsed, path):
             panel.imshow(counts, extent=(-4.5, 4.5) * 2, origin="lower", cmap="Blues")
             levels = density.max() * np.array([0.05, 0.25, 0.6])
             panel.contour(axis, axis, density, levels, colors=ORANGE, linewidths=0.9)
+            panel.plot([], [], "s", color=BLUE, alpha=0.6, label="generator")
+            panel.plot([], [], color=ORANGE, lw=0.9, label="exact, contours")
             panel.set_xlabel("x")
             panel.set_ylabel("y")
-        panel.set_title(f"{name}: JSD {r.js:.4f}, the critic reads {r.read:+.4f}", fontsize=9)
+        panel.legend(frameon=False, fontsize=8, loc="upper left" if name[-2:] == "2D" else None)
+        panel.set_title(
+            f"{name}, the median run\nJSD {r.js:.4f}, the critic reads {r.read:+.4f}", fontsize=9
+        )
     for panel, points, title, colour in (
-        (panels[2], data, "eight modes: data", GREY),
-        (panels[5], collapsed, "a starved generator", BLUE),
+        (panels[2], data, "eight modes on a ring: data", GREY),
+        (panels[5], collapsed, "a starved generator of them", BLUE),
     ):
         panel.plot(*points.T, ".", ms=1.5, color=colour)
         panel.set_xlim(-3, 3)

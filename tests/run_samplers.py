@@ -113,13 +113,8 @@ def digest(*arrays: np.ndarray) -> str:
     return hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
 
 
-def main() -> None:
-    """Print name -> digest of configurations, energies and info as one line of JSON."""
-    if len(sys.argv) > 1:
-        import numba
-
-        numba.set_num_threads(int(sys.argv[1]))
-        base._WORTH_THREADS = 0
+def digests() -> dict[str, str]:
+    """Name -> digest of configurations, energies and info."""
     found = {}
     for name, (sampler, model) in runs().items():
         state = sampler.init(model, 5, seed=2**63 + 12345)
@@ -138,7 +133,17 @@ def main() -> None:
     layers = BlockGibbs()
     state, _ = layers.advance(rbm, layers.init(rbm, n, seed=8), np.linspace(0.2, 0.9, n), 2)
     found["block from tables"] = digest(state.x)
-    print(json.dumps(found))
+    return found
+
+
+def main() -> None:
+    """Print the digests as one line of JSON."""
+    if len(sys.argv) > 1:
+        import numba
+
+        numba.set_num_threads(int(sys.argv[1]))
+        base._WORTH_THREADS = 0
+    print(json.dumps(digests()))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_samplers import digest, runs
+from run_samplers import digest, digests, runs
 
 from statmech_ml import lattices
 from statmech_ml._rng import LOCAL, word_at
@@ -37,8 +37,10 @@ def python(*arguments, **environment):
 
 @pytest.fixture(scope="module")
 def reference():
-    """The digests of a process that runs on one thread."""
-    return json.loads(python(Path(__file__).with_name("run_samplers.py"), 1))
+    """The digests of this process, on one thread."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base, "thread_count", lambda: 1)
+        return digests()
 
 
 def test_two_processes_agree_on_two_threads_and_on_one(reference):
@@ -177,6 +179,18 @@ print(int(chain.states[0, -1, 0]), float(chain.energy[0, -1]), hits)
 """
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One cache for all: what is in it of the package itself need not be compiled again."""
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def source(tmp_path):
+    """The user's file; no two tests have the same one, or the second would find it compiled."""
+    return f"{USER_MODEL}# {tmp_path}\n"
+
+
 def write(path, text, age=10.0):
     """A file that is some seconds old, as files that people import usually are."""
     path.write_text(text)
@@ -184,15 +198,14 @@ def write(path, text, age=10.0):
     os.utime(path, (then, then))
 
 
-def test_an_edited_model_file_is_compiled_anew(tmp_path):
-    cache = str(tmp_path / "cache")
+def test_an_edited_model_file_is_compiled_anew(tmp_path, cache, source):
     file = tmp_path / "mine.py"
-    write(file, USER_MODEL.replace("SIGN", "1.0"))
+    write(file, source.replace("SIGN", "1.0"))
     assert python("-c", USE, tmp_path, XDG_CACHE_HOME=cache).split() == ["-1", "-4.0", "0"]
     spin, energy, hits = python("-c", USE, tmp_path, XDG_CACHE_HOME=cache).split()
     assert (spin, energy) == ("-1", "-4.0")
     warm = int(hits) > 0
-    write(file, USER_MODEL.replace("SIGN", "-1.0"))
+    write(file, source.replace("SIGN", "-1.0"))
     assert python("-c", USE, tmp_path, XDG_CACHE_HOME=cache).split() == ["1", "-4.0", "0"]
     if not sources_are_new():
         assert warm, "the second process should have found the compiled kernels"
@@ -208,11 +221,10 @@ def sources_are_new() -> bool:
     return max(f.stat().st_mtime for f in files) > time.time() - 120
 
 
-def test_a_file_edited_after_its_import_is_not_cached(tmp_path):
+def test_a_file_edited_after_its_import_is_not_cached(tmp_path, cache, source):
     """The code is that of the old file; it must not be stored under the digest of the new one."""
-    cache = str(tmp_path / "cache")
     file = tmp_path / "mine.py"
-    write(file, USER_MODEL.replace("SIGN", "1.0"))
+    write(file, source.replace("SIGN", "1.0"))
     edit = "import pathlib, mine; p = pathlib.Path(mine.__file__); t = p.read_text()\n"
     edit += "p.write_text(t.replace('1.0 * self', '-1.0 * self'))\nfrom statmech_ml"
     late = USE.replace("import mine\nfrom statmech_ml", "import mine, statmech_ml._jit\n" + edit)
@@ -222,23 +234,22 @@ def test_a_file_edited_after_its_import_is_not_cached(tmp_path):
     assert python("-c", USE, tmp_path, XDG_CACHE_HOME=cache).split() == ["1", "-4.0", "0"]
 
 
-def test_one_file_under_two_names(tmp_path):
+def test_one_file_under_two_names(tmp_path, cache, source):
     """The index of numba's cache names the module of a class, which must then be importable."""
-    cache = str(tmp_path / "cache")
-    write(tmp_path / "mine.py", USER_MODEL.replace("SIGN", "1.0"))
-    write(tmp_path / "yours.py", USER_MODEL.replace("SIGN", "1.0"))
+    write(tmp_path / "mine.py", source.replace("SIGN", "1.0"))
+    write(tmp_path / "yours.py", source.replace("SIGN", "1.0"))
     assert python("-c", USE, tmp_path, XDG_CACHE_HOME=cache).split()[:2] == ["-1", "-4.0"]
     (tmp_path / "mine.py").unlink()
     other = USE.replace("mine", "yours")
     assert python("-c", other, tmp_path, XDG_CACHE_HOME=cache).split()[:2] == ["-1", "-4.0"]
 
 
-def test_models_of_a_script_are_not_cached(tmp_path):
+def test_models_of_a_script_are_not_cached(tmp_path, cache, source):
     script = tmp_path / "script.py"
-    body = USER_MODEL.replace("SIGN", "1.0") + USE.replace("import mine\n", "").replace(
+    body = source.replace("SIGN", "1.0") + USE.replace("import mine\n", "").replace(
         "mine.model()", "model()"
     )
     write(script, body)
     for _ in range(2):
-        found = python(script, tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
+        found = python(script, tmp_path, XDG_CACHE_HOME=cache)
         assert found.split() == ["-1", "-4.0", "0"]

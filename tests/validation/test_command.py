@@ -99,6 +99,7 @@ def test_no_workers_are_refused(checks):
         main(["--workers", "0"])
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_verdicts():
     chosen = [c for c in all_checks() if c.name in ("exact.ring", "exact.rbm", "statistics.tau")]
     alone, shared = (
@@ -135,6 +136,7 @@ def test_names_are_unique_and_every_check_has_mutants():
     assert all(check.claim.endswith(".") for check in checks)
 
 
+@pytest.mark.slow
 def test_identities_hold_in_a_process_of_their_own(tmp_path):
     """The real command on real checks, those that need no sampling."""
     done = subprocess.run(
