@@ -201,7 +201,8 @@ def collapse(seed=3, n=2000):
     found = js(RING, model.sample(200_000, rng=seed + 7))
     print("eight modes on a ring, a starved generator in the minimax game")
     print("  draws near each mode: " + " ".join(f"{share:.3f}" for share in modes(draws)))
-    print(f"  C2ST accuracy {test.statistic:.3f} +- {test.stderr:.3f}, p = {test.p_value:.2g}; "
+    p = f"= {test.p_value:.2g}" if test.p_value > 1e-300 else "< 1e-300"
+    print(f"  C2ST accuracy {test.statistic:.3f} +- {test.stderr:.3f}, p {p}; "
           f"exact draws {same.statistic:.3f}, p = {same.p_value:.2g}")  # fmt: skip
     print(f"  JSD {found}, the critic reads {read.estimate}")
     return data, draws
@@ -238,7 +239,7 @@ def draw(first, data, collapsed, path):
             panel.set_ylabel("y")
         panel.legend(frameon=False, fontsize=8, loc="upper left" if name[-2:] == "2D" else None)
         panel.set_title(
-            f"{name}, the median run\nJSD {r.js:.4f}, the critic reads {r.read:+.4f}", fontsize=9
+            f"{name}, a median run\nJSD {r.js:.4f}, the critic reads {r.read:+.4f}", fontsize=9
         )
     for panel, points, title, colour in (
         (panels[2], data, "eight modes on a ring: data", GREY),

@@ -35,6 +35,11 @@ class Space:
 
     def check(self, x: Any, name: str = "x") -> np.ndarray:
         """`x` as an array of this space's dtype, shape (*batch, size), or InvalidInput."""
+        if np.ma.isMaskedArray(x):
+            raise InvalidInput(
+                f"{name} is a masked array, and what lies behind its mask is no data. Leave out "
+                "the rows with gaps, or fill these in: x.filled(value)."
+            )
         given = np.asarray(x)
         if given.ndim == 0 or given.shape[-1] != self.size:
             raise InvalidInput(

@@ -33,14 +33,20 @@ Test = Callable[[Array, Array, int], P]
 
 
 def of(function: Callable[..., divergences.TwoSample], **settings: Any) -> Test:
-    """The p-value of a function of `divergences`."""
+    """The p-value of a function of `divergences`; picklable, for checks in other processes."""
+    return partial(_p_value, function, settings)
 
-    def test(x: Array, y: Array, rng: int) -> P:
-        found = function(x, y, rng=rng, **settings)
-        assert found.p_value is not None
-        return P(found.p_value, found.p_step)
 
-    return test
+def _p_value(
+    function: Callable[..., divergences.TwoSample],
+    settings: dict[str, Any],
+    x: Array,
+    y: Array,
+    rng: int,
+) -> P:
+    found = function(x, y, rng=rng, **settings)
+    assert found.p_value is not None
+    return P(found.p_value, found.p_step)
 
 
 # --- laws -----------------------------------------------------------------------------------------

@@ -11,9 +11,12 @@ from ..errors import InvalidInput
 
 Array = NDArray[np.float64]
 
+_MOST = 1e150
+
 
 def sample(values: ArrayLike, name: str, minimum: int = 2) -> Array:
     """Draws as float64 (n, size): numbers (n,) become one column, lattices (n, L, L) rows."""
+    _refuse_masked(values, name)
     given = np.asarray(values)
     if given.dtype.kind not in "fiub":
         raise InvalidInput(
@@ -32,6 +35,12 @@ def sample(values: ArrayLike, name: str, minimum: int = 2) -> Array:
             f"first is draw {int(np.argmax(bad))}). Find out where they come from: leaving them "
             "out would compare other distributions."
         )
+    largest = float(np.abs(array).max())
+    if largest > _MOST:
+        raise InvalidInput(
+            f"{name} holds {largest:.3g}, and squares of numbers beyond {_MOST:g} are none. Rescale "
+            "both samples."
+        )
     return array
 
 
@@ -47,6 +56,7 @@ def two_samples(x: ArrayLike, y: ArrayLike, minimum: int = 2) -> tuple[Array, Ar
 
 def numbers(values: ArrayLike, name: str, minimum: int = 2) -> Array:
     """A float64 array (n,), infinities allowed, NaN refused."""
+    _refuse_masked(values, name)
     try:
         array = np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:
@@ -88,3 +98,12 @@ def order(p: Any) -> float:
     if value < 1.0:
         raise InvalidInput(f"p = {value} gives no distance; the order must be >= 1.")
     return value
+
+
+def _refuse_masked(values: Any, name: str) -> None:
+    if np.ma.isMaskedArray(values):
+        raise InvalidInput(
+            f"{name} is a masked array, and what lies behind its mask is no data. Leave out the "
+            f"draws with gaps: {name}.compressed() of numbers, or {name}[~{name}.mask.any(axis=1)]."
+            "data of rows."
+        )

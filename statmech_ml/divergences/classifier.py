@@ -16,6 +16,8 @@ Lopez-Paz and Oquab, ICLR 2017, arXiv:1610.06545; R. A. Fisher (1935), for the h
 
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from scipy import stats
 
 from .._rng import seed_from
 from ..errors import InvalidInput
-from ._arguments import Array, two_samples
+from ._arguments import Array, positive, two_samples
 from .result import TwoSample
 
 _KINDS = ("logistic", "quadratic", "knn", "mlp")
@@ -76,7 +78,7 @@ def c2st(
     True
     """
     first, second = two_samples(x, y, _MINIMUM)
-    if not 0.1 <= held_out <= 0.9:
+    if not 0.1 <= positive(held_out, "held_out") <= 0.9:
         raise InvalidInput(f"held_out = {held_out}, but between 0.1 and 0.9 of the draws are.")
     generator = np.random.default_rng(seed_from(rng))
     learnt, judged = zip(
@@ -89,10 +91,14 @@ def c2st(
     training = np.concatenate([each[:fewest] for each in learnt])
     centre, width = training.mean(axis=0), training.std(axis=0)
     width[width == 0.0] = 1.0
-    with warnings.catch_warnings():  # a training that stops early is a weaker test, still valid
+    # What a classifier of the caller's draws from numpy's global state is its own here.
+    with (
+        _global_state(seed),
+        warnings.catch_warnings(),
+    ):  # a training that stops early is a weaker test, still valid
         warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
         judge.fit((training - centre) / width, np.arange(2 * fewest) // fewest)
-    called = [np.asarray(judge.predict((each - centre) / width)) == 0 for each in judged]
+        called = [np.asarray(judge.predict((each - centre) / width)) == 0 for each in judged]
     kind = classifier if isinstance(classifier, str) else type(classifier).__name__
     method = f"{kind}, held out {held_out:g}"
     return _verdict(called[0], called[1], len(first), len(second), method)
@@ -118,6 +124,17 @@ def _verdict(x_as_x: np.ndarray, y_as_x: np.ndarray, n: int, m: int, method: str
     return TwoSample("C2ST accuracy", statistic, stderr, min(p, 1.0), step, n, m, 0, method)
 
 
+@contextmanager
+def _global_state(seed: int) -> Iterator[None]:
+    """numpy's global state for a while, and the caller's again."""
+    kept = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(kept)
+
+
 def _classifier(given: Any, size: int, draws: int, seed: int) -> Any:
     """An unfitted scikit-learn classifier with random numbers of its own."""
     from sklearn.base import clone
@@ -128,9 +145,15 @@ def _classifier(given: Any, size: int, draws: int, seed: int) -> Any:
                 f"classifier={given!r} has no fit and predict. Give a scikit-learn classifier or "
                 f"one of {', '.join(_KINDS)}."
             )
+        if not hasattr(given, "get_params"):
+            raise InvalidInput(
+                f"classifier={given!r} has no get_params, by which it is cloned: derive it from "
+                "sklearn.base.BaseEstimator."
+            )
         fresh = clone(given)
-        if "random_state" in fresh.get_params():
-            fresh.set_params(random_state=seed)
+        # Also those of the steps of a pipeline: "mlpclassifier__random_state".
+        names = [n for n in fresh.get_params() if n.split("__")[-1] == "random_state"]
+        fresh.set_params(**dict.fromkeys(names, seed))
         return fresh
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..exact import plane
+from ..exact import _densities, plane
 from ..exact.plane import Box
 from ..exact.quadrature import Integral
-from . import _integrals
 
 Function = Callable[[Any], Any]
 
@@ -47,7 +46,7 @@ def kl(log_p: Function, log_q: Function, box: Box, *, rtol: float = 1e-8) -> Int
     >>> round(kl(p, q, box).value, 7)
     0.5
     """
-    return _integrals.kl(log_p, log_q, _rule(box, rtol))
+    return _densities.kl(log_p, log_q, _rule(box, rtol))
 
 
 def js(log_p: Function, log_q: Function, box: Box, *, rtol: float = 1e-8) -> Integral:
@@ -60,7 +59,7 @@ def js(log_p: Function, log_q: Function, box: Box, *, rtol: float = 1e-8) -> Int
     >>> round(js(p, q, box).value, 7)
     0.1114215
     """
-    return _integrals.js(log_p, log_q, _rule(box, rtol))
+    return _densities.js(log_p, log_q, _rule(box, rtol))
 
 
 def fisher(
@@ -75,10 +74,11 @@ def fisher(
     >>> round(fisher(p, lambda x: -x, lambda x: [3, 4] - x, box).value, 6)
     25.0
     """
-    return _integrals.fisher(log_p, score_p, score_q, _rule(box, rtol))
+    return _densities.fisher(log_p, score_p, score_q, _rule(box, rtol))
 
 
-def _rule(box: Box, rtol: float) -> _integrals.Rule:
-    return _integrals.Rule(
-        partial(plane.log_z, box=box, rtol=rtol), partial(plane.mean, box=box, rtol=rtol)
+def _rule(box: Box, rtol: float) -> _densities.Rule:
+    return _densities.Rule(
+        partial(plane.log_z, box=box, rtol=rtol),
+        lambda u, f, beside: plane.mean(u, f, box, beside=beside, rtol=rtol),
     )

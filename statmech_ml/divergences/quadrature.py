@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..exact import quadrature
+from ..exact import _densities, quadrature
 from ..exact.quadrature import Integral
-from . import _integrals
 from ._arguments import order
 
 Function = Callable[[Any], Any]
@@ -64,7 +63,7 @@ def kl(
     >>> round(value, 9), error < 1e-8
     (0.5, True)
     """
-    return _integrals.kl(log_p, log_q, _rule(low, high, points, rtol))
+    return _densities.kl(log_p, log_q, _rule(low, high, points, rtol))
 
 
 def js(
@@ -83,7 +82,7 @@ def js(
     >>> round(js(lambda x: -(x**2) / 2, lambda x: -((x - 1) ** 2) / 2).value, 9)
     0.111421482
     """
-    return _integrals.js(log_p, log_q, _rule(low, high, points, rtol))
+    return _densities.js(log_p, log_q, _rule(low, high, points, rtol))
 
 
 def fisher(
@@ -104,7 +103,7 @@ def fisher(
     >>> round(fisher(lambda x: -(x**2) / 2, lambda x: -x, lambda x: 3 - x).value, 9)
     9.0
     """
-    return _integrals.fisher(log_p, score_p, score_q, _rule(low, high, points, rtol))
+    return _densities.fisher(log_p, score_p, score_q, _rule(low, high, points, rtol))
 
 
 def wasserstein(
@@ -155,8 +154,9 @@ def wasserstein(
     return Integral(value, max(value - least, most - value))
 
 
-def _rule(low: float, high: float, points: Iterable[float], rtol: float) -> _integrals.Rule:
+def _rule(low: float, high: float, points: Iterable[float], rtol: float) -> _densities.Rule:
     settings: dict[str, Any] = {"low": low, "high": high, "points": list(points), "rtol": rtol}
-    return _integrals.Rule(
-        partial(quadrature.log_z, **settings), partial(quadrature.mean, **settings)
+    return _densities.Rule(
+        partial(quadrature.log_z, **settings),
+        lambda u, f, beside: quadrature.mean(u, f, beside=beside, **settings),
     )

@@ -225,6 +225,18 @@ def _cut(
             )
 
 
+def _features(
+    integrand: Integrand, x: Array, u: Array, low: float, high: float
+) -> tuple[Array, Array]:
+    """Minima and walls of an energy that was scanned."""
+    if not np.any(np.isfinite(u)):
+        raise InvalidInput(
+            f"reduced_energy is +inf at all {x.size} places looked at in ({low}, {high}): the "
+            "density is zero there. Give low and high, or points, where it is not."
+        )
+    return _minima(integrand, x, u), _walls(integrand, x, u)
+
+
 class Layout(NamedTuple):
     """What the scan found: where panels begin small, and where the last one ends."""
 
@@ -236,18 +248,22 @@ class Layout(NamedTuple):
     log_tail: float  # log of the weight beyond low and high
 
 
-def survey(integrand: Integrand, low: float, high: float, points: Array) -> Layout:
-    """Scan the energy; tails to infinity are cut where what lies beyond is negligible."""
+def survey(
+    integrand: Integrand, low: float, high: float, points: Array, beside: Iterable[Integrand] = ()
+) -> Layout:
+    """Scan the energy; tails to infinity are cut where what lies beyond is negligible. Panels begin
+    small at the minima and walls of the energies `beside` too, which f shows."""
     x, u = _scan(integrand, low, high, points)
-    if not np.any(np.isfinite(u)):
-        raise InvalidInput(
-            f"reduced_energy is +inf at all {x.size} places looked at in ({low}, {high}): the "
-            "density is zero there. Give low and high, or points, where it is not."
-        )
-    minima, walls = _minima(integrand, x, u), _walls(integrand, x, u)
+    minima, walls = _features(integrand, x, u, low, high)
     centres = np.unique(np.append(minima, walls))
     widths = np.array([_width(integrand, centre, low, high) for centre in centres])
     peak = float(np.max(np.log(widths) - integrand.energy(centres)))
+    for other in beside:
+        also = _features(other, *_scan(other, low, high, points), low, high)
+        minima, walls = np.append(minima, also[0]), np.append(walls, also[1])
+        new = np.unique(np.concatenate(also))
+        centres = np.append(centres, new)
+        widths = np.append(widths, [_width(other, centre, low, high) for centre in new])
 
     tails = [-np.inf]
     special = points[(points > low) & (points < high)]
@@ -262,7 +278,9 @@ def survey(integrand: Integrand, low: float, high: float, points: Array) -> Layo
         high, tail = _cut(integrand, x, u, 1.0, peak, float(np.max(centres + widths)))
         tails.append(tail)
 
-    scales = dict(zip(centres.tolist(), widths.tolist(), strict=True))
+    # A narrow feature close to a broad one needs its small panels on both sides of either.
+    near = np.min(widths + np.abs(centres[:, None] - centres), axis=1)
+    scales = dict(zip(centres.tolist(), near.tolist(), strict=True))
     scales |= dict.fromkeys(special.tolist(), 1e-30 * min(high - low, 1.0))
     stops = np.unique(np.concatenate([[low, high], walls, special]))
     return Layout(low, high, minima, stops, scales, float(np.logaddexp.reduce(tails)))

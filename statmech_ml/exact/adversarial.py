@@ -12,8 +12,8 @@ exp(-mu^2 / 8): a discriminator that is never wrong teaches nothing. The Wassers
 such fault; but with a gradient penalty lambda its critic, where it is linear, takes the slope 1 +
 mu / (2 lambda) between laws whose means are mu apart.
 
-Expectations are integrals, computed as `exact.quadrature` does. Functions of x are called with
-float64 arrays.
+Expectations are integrals, computed as `exact.quadrature` does, with panels fitted to both
+densities; its head says what its bounds cannot see. Functions of x are called with float64 arrays.
 
 I. Goodfellow et al., NeurIPS (2014), arXiv:1406.2661, propositions 1 and 2; T. Salimans et al.,
 NeurIPS (2016), arXiv:1606.03498, section 3.4 (smoothed labels); M. Arjovsky and L. Bottou, ICLR
@@ -22,7 +22,8 @@ NeurIPS (2017), arXiv:1704.00028 (the penalty).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -30,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from statmech_ml.errors import InvalidInput
-from statmech_ml.exact import quadrature
+from statmech_ml.exact import _densities, quadrature
 from statmech_ml.exact._arguments import Values, finite_number, like_input, real_array
 from statmech_ml.exact.quadrature import Integral
 
@@ -43,13 +44,7 @@ def optimal_score(log_data: ArrayLike, log_model: ArrayLike, label: float = 1.0)
 
     Parameters and result as those of `optimal_discriminator`.
     """
-    s = _label(label)
-    log_r, log_g = real_array(log_data, "log_data"), real_array(log_model, "log_model")
-    logit = log_r - log_g
-    if s == 1.0:
-        return like_input(np.asarray(logit))
-    # D* / (1 - D*) = s r / (1 + (1 - s) r) with r = p_r / p_g
-    return like_input(np.asarray(math.log(s) + logit - np.logaddexp(0.0, math.log1p(-s) + logit)))
+    return like_input(_score(_logit(log_data, log_model), _label(label)))
 
 
 def optimal_discriminator(log_data: ArrayLike, log_model: ArrayLike, label: float = 1.0) -> Values:
@@ -58,7 +53,8 @@ def optimal_discriminator(log_data: ArrayLike, log_model: ArrayLike, label: floa
     Parameters
     ----------
     log_data, log_model
-        log p_r and log p_g, of any shapes that broadcast; normalised alike.
+        log p_r and log p_g, of any shapes that broadcast; normalised alike. -inf where a density
+        vanishes, which only one of the two may do at a point.
     label
         s in (0, 1], the label of data: 1 - label_smoothing of `GAN`. Labels of the model's
         configurations are 0 ("one-sided").
@@ -70,12 +66,16 @@ def optimal_discriminator(log_data: ArrayLike, log_model: ArrayLike, label: floa
     >>> optimal_discriminator(-1.0, -1.0), optimal_discriminator(-1.0, -1.0, label=0.5)
     (0.5, 0.25)
     """
-    log_r, log_g = real_array(log_data, "log_data"), real_array(log_model, "log_model")
-    return like_input(np.asarray(_label(label) * expit(log_r - log_g)))
+    return like_input(np.asarray(_label(label) * expit(_logit(log_data, log_model))))
 
 
 def value(
-    log_data: Function, log_model: Function, score: Function | None = None, label: float = 1.0
+    log_data: Function,
+    log_model: Function,
+    score: Function | None = None,
+    label: float = 1.0,
+    *,
+    points: Iterable[float] = (),
 ) -> Integral:
     """V = <s log D + (1 - s) log(1 - D)>_r + <log(1 - D)>_g, which the discriminator raises.
 
@@ -87,6 +87,9 @@ def value(
         The logit a(x) of a discriminator D = sigmoid(a); that of the best, D*, by default.
     label
         s, as in `optimal_discriminator`. With s = 1 the best value is 2 JSD - 2 log 2.
+    points
+        Places to look at, as of `exact.quadrature.mean`: where `score` changes abruptly, spikes on
+        a broad density.
 
     Returns
     -------
@@ -103,16 +106,24 @@ def value(
     def a(x: Array) -> Array:
         if score is not None:
             return score(x)
-        return np.asarray(optimal_score(log_data(x), log_model(x), s))
+        # Nodes far out may lie where both underflow; such a place has no weight.
+        log_r, log_g = np.asarray(log_data(x)), np.asarray(log_model(x))
+        both = (log_r == -np.inf) & (log_g == -np.inf)
+        return _score(np.subtract(log_r, log_g, out=np.zeros_like(log_r), where=~both), s)
 
     def on_data(x: Array) -> Array:
         scores = a(x)
         return -s * np.logaddexp(0.0, -scores) - (1.0 - s) * np.logaddexp(0.0, scores)
 
-    return _sum(_mean(log_data, on_data), _mean(log_model, lambda x: -np.logaddexp(0.0, a(x))))
+    places = list(points)
+    real = _mean(log_data, on_data, log_model, places)
+    made = _mean(log_model, lambda x: -np.logaddexp(0.0, a(x)), log_data, places)
+    return Integral(real.value + made.value, real.error + made.error)
 
 
-def jensen_shannon(log_data: Function, log_model: Function) -> Integral:
+def jensen_shannon(
+    log_data: Function, log_model: Function, *, points: Iterable[float] = ()
+) -> Integral:
     """JSD = KL(p_r || m) / 2 + KL(p_g || m) / 2 with m = (p_r + p_g) / 2, in nats.
 
     Arguments and result as those of `value`, which gives it from D* in another way.
@@ -122,13 +133,14 @@ def jensen_shannon(log_data: Function, log_model: Function) -> Integral:
     >>> round(js.value, 10)
     0.1114214822
     """
-    log_2 = math.log(2.0)
-
-    def above(one: Function, other: Function) -> Function:
-        return lambda x: 0.5 * (log_2 - np.logaddexp(0.0, other(x) - one(x)))
-
-    return _sum(
-        _mean(log_data, above(log_data, log_model)), _mean(log_model, above(log_model, log_data))
+    places = list(points)
+    return _densities.js(
+        log_data,
+        log_model,
+        _densities.Rule(
+            partial(quadrature.log_z, points=places),
+            lambda u, f, beside: quadrature.mean(u, f, beside=beside, points=places),
+        ),
     )
 
 
@@ -139,6 +151,8 @@ def generator_gradient(
     score_model: Function,
     objective: Literal["minimax", "non-saturating", "both"],
     velocity: Function | None = None,
+    *,
+    points: Iterable[float] = (),
 ) -> Integral:
     """Derivative of what a generator minimises, by a parameter that moves its configurations.
 
@@ -159,6 +173,8 @@ def generator_gradient(
     velocity
         v(x) = dx/dtheta of the configuration at x; 1 by default, a shift. (x - m) / s is that of a
         width s about m.
+    points
+        As of `value`.
 
     Returns
     -------
@@ -178,7 +194,7 @@ def generator_gradient(
         slope = score_data(x) - score_model(x)
         return -weight * slope * (1.0 if velocity is None else velocity(x))
 
-    return _mean(log_model, integrand)
+    return _mean(log_model, integrand, log_data, list(points))
 
 
 def saturated_gradient(mu: ArrayLike) -> Values:
@@ -248,12 +264,36 @@ def penalised_reading(mu: ArrayLike, penalty: float) -> Values:
     return like_input(np.asarray(m * penalised_slope(m, penalty)))
 
 
-def _mean(log_density: Function, f: Function) -> Integral:
-    return quadrature.mean(lambda x: -log_density(x), f)
+def _logit(log_data: ArrayLike, log_model: ArrayLike) -> Array:
+    """log p_r - log p_g, or InvalidInput where there is none."""
+    log_r, log_g = np.broadcast_arrays(
+        real_array(log_data, "log_data"), real_array(log_model, "log_model")
+    )
+    for name, log_p in (("log_data", log_r), ("log_model", log_g)):
+        if (np.isnan(log_p) | (log_p == np.inf)).any():
+            raise InvalidInput(f"{name} holds NaN or +inf, which is no logarithm of a density.")
+    if ((log_r == -np.inf) & (log_g == -np.inf)).any():
+        raise InvalidInput(
+            "Both densities vanish at a point: no discriminator is better than another there. "
+            "Leave such points out."
+        )
+    return np.asarray(log_r - log_g)
 
 
-def _sum(a: Integral, b: Integral) -> Integral:
-    return Integral(a.value + b.value, a.error + b.error)
+def _score(logit: Array, s: float) -> Array:
+    """log D* / (1 - D*), with s r / (1 + (1 - s) r) its exponential and r = p_r / p_g."""
+    if s == 1.0:
+        return logit
+    return np.asarray(math.log(s) - np.logaddexp(-logit, math.log1p(-s)))
+
+
+def _mean(
+    log_density: Function, f: Function, log_other: Function, points: Iterable[float]
+) -> Integral:
+    """<f> under one density, f made of both."""
+    return quadrature.mean(
+        lambda x: -log_density(x), f, beside=[lambda x: -log_other(x)], points=points
+    )
 
 
 def _label(label: float) -> float:

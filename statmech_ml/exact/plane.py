@@ -11,7 +11,7 @@ and 5. Cost: 64^2 evaluations of u, then four times as many per halving, up to 4
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -59,35 +59,50 @@ def log_z(reduced_energy: Function, box: Box, *, rtol: float = 1e-10) -> Integra
     >>> round(value, 9), error < 1e-9  # log 2 pi
     (1.837877066, True)
     """
-    (Z, _), change, lowest = _integrate(reduced_energy, lambda x: np.ones(len(x)), box, rtol)
+    (Z, _), change, lowest, _ = _integrate(reduced_energy, _one, box, rtol)
     value = math.log(Z) - lowest
     return Integral(value, change[0] / Z + _EPS * (4.0 + abs(lowest) + abs(value)))
 
 
-def mean(reduced_energy: Function, f: Function, box: Box, *, rtol: float = 1e-10) -> Integral:
+def mean(
+    reduced_energy: Function,
+    f: Function,
+    box: Box,
+    *,
+    beside: Iterable[Function] = (),
+    rtol: float = 1e-10,
+) -> Integral:
     """Average <f> = int int f exp(-u) / Z of a real function of points (n, 2) -> (n,).
 
     Parameters, errors and references as in `log_z`; `rtol` is relative to the root of <f^2>.
+    `beside` are the energies of other densities that f is made of, like the q of log(p / q): the
+    grid is then at least as fine as their own integrals need, for f changes where they have modes.
 
     >>> half = mean(lambda x: 0.5 * (x**2).sum(axis=-1), lambda x: x[:, 0]**2, ((-9, 9), (-9, 9)))
     >>> round(half.value, 9)
     1.0
     """
-    (Z, weighted), change, _ = _integrate(reduced_energy, f, box, rtol)
+    finest = [_integrate(other, _one, box, rtol)[3] for other in beside]
+    (Z, weighted), change, _, _ = _integrate(reduced_energy, f, box, rtol, max(finest, default=0))
     value = weighted / Z
     error = (change[1] + abs(value) * change[0]) / Z
     return Integral(value, error + 4.0 * _EPS * abs(value))
 
 
+def _one(x: np.ndarray) -> np.ndarray:
+    return np.ones(len(x))
+
+
 def _integrate(
-    reduced_energy: Function, f: Function, box: Box, rtol: float
-) -> tuple[tuple[float, float], tuple[float, float], float]:
-    """Integrals of (1, f) exp(lowest - u) on the finest grid needed, their change, and lowest."""
+    reduced_energy: Function, f: Function, box: Box, rtol: float, at_least: int = 0
+) -> tuple[tuple[float, float], tuple[float, float], float, int]:
+    """Integrals of (1, f) exp(lowest - u) on the finest grid needed, their change, lowest, and the
+    points on a side of that grid, `at_least` so many."""
     if not 1e-13 <= finite_number(rtol, "rtol") <= 0.1:
         raise InvalidInput(f"rtol is {rtol}, but float64 quadrature serves from 1e-13 to 0.1.")
     sides = _sides(box)
     before: np.ndarray | None = None
-    n, lowest = _FIRST, math.inf
+    n, lowest = max(_FIRST, at_least // 2), math.inf
     while n <= _FINEST:
         sums, edge, found = _trapezoid(reduced_energy, f, sides, n)
         if before is not None:
@@ -101,12 +116,13 @@ def _integrate(
                     f"holds {edge / sums[0]:.1g} of the whole. Give a larger one."
                 )
             if (change[:2] <= rtol * scale).all():
-                return (float(sums[0]), float(sums[1])), (float(change[0]), float(change[1])), found
+                values, errors = sums[:2].tolist(), change[:2].tolist()
+                return (values[0], values[1]), (errors[0], errors[1]), found, n
         before, lowest, n = sums, found, 2 * n
     raise InvalidInput(
         f"The integral over {box} does not settle: {_FINEST} x {_FINEST} points change it by "
-        f"{change[0] / sums[0]:.1g} of the whole, and rtol is {rtol:g}. Give a box that fits the "
-        "density more closely, or a larger rtol; the density must be smooth."
+        f"{(change[:2] / scale).max():.1g} of the whole, and rtol is {rtol:g}. Give a box that fits "
+        "the density more closely, or a larger rtol; the density must be smooth."
     )
 
 

@@ -106,6 +106,7 @@ def mean(
     high: float = np.inf,
     *,
     points: Iterable[float] = (),
+    beside: Iterable[Function] = (),
     rtol: float = 1e-10,
 ) -> Integral:
     """Average <f> = int f(x) exp(-u(x)) dx / Z.
@@ -121,6 +122,9 @@ def mean(
         Ends of the interval, each finite or infinite.
     points
         Places to look at: narrow modes of u beside broad ones, jumps and kinks of u or f.
+    beside
+        Energies of other densities that f is made of, like the q of log(p / q): they are scanned as
+        u is, for f changes where they have a mode, however narrow, or a wall.
     rtol
         Error to reach relative to <|f|>, from 1e-13 to 0.1.
 
@@ -145,7 +149,7 @@ def mean(
     >>> round(value, 9)
     3.0
     """
-    integrals, errors, _ = _integrate(reduced_energy, f, low, high, points, rtol)
+    integrals, errors, _ = _integrate(reduced_energy, f, low, high, points, rtol, beside)
     Z, weighted, _ = integrals
     value = weighted / Z
     return Integral(
@@ -163,13 +167,14 @@ def _integrate(
     high: float,
     points: Iterable[float],
     rtol: float,
+    beside: Iterable[Function] = (),
 ) -> tuple[Array, Array, float]:
     """Integrals of (1, f, |f|) e^{lowest - u}, bounds on their errors, and `lowest`."""
     low, high, extra = interval(low, high, points)
     if not 1e-13 <= finite_number(rtol, "rtol") <= 0.1:
         raise InvalidInput(f"rtol is {rtol}, but float64 quadrature serves from 1e-13 to 0.1.")
     integrand = Integrand(reduced_energy, f)
-    layout = survey(integrand, low, high, extra)
+    layout = survey(integrand, low, high, extra, [Integrand(other, None) for other in beside])
     first, second = (
         _adapt(integrand, edges(layout, shift), layout.stops, rtol) for shift in _SHIFTS
     )

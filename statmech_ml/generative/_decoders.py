@@ -18,6 +18,7 @@ from torch.nn.functional import softplus
 
 from ..errors import InvalidInput
 from ..spaces import Bits, Reals, Space, Spins
+from .networks import check_dtype
 
 Variance = Literal["learned", "per-site"] | float
 
@@ -48,7 +49,7 @@ class NormalSites(SiteLaw):
     def __init__(self, size: int, variance: Variance, dtype: torch.dtype) -> None:
         super().__init__()
         self.size, self.setting = size, variance
-        if variance == "learned" or variance == "per-site":
+        if isinstance(variance, str) and variance in ("learned", "per-site"):
             n = size if variance == "per-site" else 1
             self.log_variance = nn.Parameter(torch.zeros(n, dtype=dtype))
         else:
@@ -104,6 +105,7 @@ class TwoValuedSites(SiteLaw):
 
 def law_of(space: Space, variance: Variance | None, dtype: torch.dtype) -> SiteLaw:
     """The law for configurations of a space; InvalidInput for a space that has none."""
+    check_dtype(dtype)
     if isinstance(space, Reals):
         return NormalSites(space.size, "learned" if variance is None else variance, dtype)
     if not isinstance(space, Spins | Bits):
@@ -144,18 +146,19 @@ def check_network(network: nn.Module, name: str, n_in: int, n_out: int) -> None:
     first = next(network.parameters(), None)
     dtype = torch.float32 if first is None else first.dtype
     device = torch.device("cpu") if first is None else first.device
-    training = network.training
+    training = {part: part.training for part in network.modules()}
     network.eval()
     try:
         with torch.no_grad():
             found = network(torch.zeros((2, n_in), dtype=dtype, device=device))
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:  # whatever a user's network raises
         raise InvalidInput(
-            f"{name} cannot read (n, {n_in}): {error}. It is given what it encodes or decodes, and "
-            "then the conditions, in one row."
+            f"{name} cannot read (2, {n_in}): {type(error).__name__}: {error}. It is given what "
+            "it encodes or decodes, and then the conditions, in one row."
         ) from error
     finally:
-        network.train(training)
+        for part, was in training.items():  # one by one: some may be frozen
+            part.training = was
     if not isinstance(found, Tensor) or tuple(found.shape) != (2, n_out):
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise InvalidInput(f"{name} turns (2, {n_in}) into {shape}; (2, {n_out}) is needed.")

@@ -264,7 +264,7 @@ def simple(
         level = level_at(schedule, (u * terms).long().clamp(max=terms - 1))
     noise = model.noise(tuple(x.shape), generator)
     a, s = amplitudes(level, x.dtype)
-    found = model.network(a * x + s * noise, level.to(x.dtype), condition)
+    found = model.answer(a * x + s * noise, level.to(x.dtype), condition)
     target = {"epsilon": noise, "x0": x, "v": a * noise - s * x}[model.prediction]
     return {"loss": ((found - target) ** 2).sum(dim=1).mean()}
 

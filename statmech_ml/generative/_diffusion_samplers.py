@@ -24,6 +24,7 @@ network a step, two for "ode-heun".
 """
 
 import math
+import zlib
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -51,10 +52,12 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """Mean squared error a dimension (steps,) at the noisy levels `bars` (steps,)."""
+    """Mean squared error a dimension (steps,) at the noisy levels `bars` (steps,), and the
+    `fingerprint` of the model that it was measured of."""
 
     bars: np.ndarray
     mse: np.ndarray
+    of: int
 
 
 class Guide(Protocol):
@@ -123,9 +126,12 @@ def plan(
     """Settings of a run, or InvalidInput."""
     if method not in METHODS:
         raise InvalidInput(f"method={method!r} is not one of {', '.join(METHODS)}.")
-    if clip is not None and (len(clip) != 2 or not clip[0] < clip[1]):
-        raise InvalidInput(f"clip={clip!r} must be (low, high), low below high, or None.")
     if likelihood is not None:
+        if not all(callable(getattr(likelihood, name, None)) for name in ("check", "guess")):
+            raise InvalidInput(
+                f"likelihood={likelihood!r} must be a LinearMeasurement, or a GradientGuide around "
+                "a function of one's own."
+            )
         likelihood.check(model)
     bars = levels(model, n_steps).alpha_bar
     mse = np.zeros(len(bars) - 1)
@@ -135,7 +141,21 @@ def plan(
         step(method, float(bars[i]), float(bars[i - 1]), float(mse[i - 1]))
         for i in range(1, len(bars))
     )
-    return Plan(method, bars, steps, likelihood, clip)
+    return Plan(method, bars, steps, likelihood, _box(model, clip))
+
+
+def _box(model: Any, clip: Any) -> tuple[float, float] | None:
+    """Bounds of guesses, in the units of these, from bounds of configurations; or InvalidInput."""
+    if clip is None:
+        return None
+    try:
+        low, high = (float(end) for end in clip)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"clip={clip!r} must be two numbers (low, high), or None.") from error
+    if not low < high:
+        raise InvalidInput(f"clip={clip!r} must be (low, high), low below high, or None.")
+    low, high = model.as_latents(torch.tensor([low, high], dtype=torch.float64)).tolist()
+    return low, high
 
 
 def draw(
@@ -180,7 +200,16 @@ def measure(
                     noisy = math.sqrt(bar) * clean + math.sqrt(1.0 - bar) * noise
                     guess = model.guess(noisy, _rows(model, _log_snr(bar), len(clean)), given)
                     sums[i] += float(((guess - clean).double() ** 2).sum())
-    return Calibration(bars[1:], sums / (n_draws * x.numel()))
+    return Calibration(bars[1:], sums / (n_draws * x.numel()), fingerprint(model))
+
+
+def fingerprint(model: Any) -> int:
+    """A digest of the settings and of all parameters and buffers of a model."""
+    digest = zlib.crc32(repr(model).encode())
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
+        digest = zlib.crc32(name.encode(), digest)
+        digest = zlib.crc32(value.detach().cpu().contiguous().numpy().tobytes(), digest)
+    return digest
 
 
 def _measured(model: Any, bars: np.ndarray) -> np.ndarray:
@@ -190,6 +219,11 @@ def _measured(model: Any, bars: np.ndarray) -> np.ndarray:
         raise InvalidInput(
             'method="ddpm-optimal" takes its variance from the network\'s mean squared error. '
             "Call model.calibrate(data, rng=...) after training, with the n_steps of the sampler."
+        )
+    if found.of != fingerprint(model):
+        raise InvalidInput(
+            "The network or the schedule has changed since it was calibrated. Call "
+            "model.calibrate(data, rng=...) again."
         )
     if not np.array_equal(found.bars, bars[1:]):
         raise InvalidInput(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from .. import _rng
@@ -104,6 +104,8 @@ def fit(
             f"batch_size={batch_size}, but the data are {len(rows)} configurations. Take at most "
             f"batch_size={len(rows)}."
         )
+    if min(batch_size, len(rows) % batch_size or batch_size) == 1:
+        _check_batches_of_one(model, len(rows), batch_size)
     held_out = None
     if validation_data is not None:
         held_out = _rows(model, validation_data, validation_condition, "validation_")
@@ -111,6 +113,7 @@ def fit(
         raise InvalidInput("validation_condition= was given without validation_data=.")
     if early_stopping is not None:
         check_at_least("early_stopping", early_stopping, 1, "epochs")
+        model.check_early_stopping()
         if held_out is None:
             raise InvalidInput(
                 "early_stopping= needs validation_data=: the loss of the data that are trained on "
@@ -193,6 +196,16 @@ def _own_dropout(model: Any, seed: int, step: int) -> Iterator[None]:
         for device in devices:
             torch.cuda.default_generators[device.index or 0].manual_seed(word % 2**63)
         yield
+
+
+def _check_batches_of_one(model: Any, n: int, batch_size: int) -> None:
+    """Refuse them where a network normalises over the batch: one number has no variance."""
+    if any(isinstance(part, nn.BatchNorm1d) for part in model.modules()):
+        raise InvalidInput(
+            f"batch_size={batch_size} leaves a batch of one of the {n} configurations, and the "
+            "BatchNorm1d of this model has no variance of one. Take another batch_size, or "
+            "LayerNorm."
+        )
 
 
 def _check_rate(rate: Any) -> None:

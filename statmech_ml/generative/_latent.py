@@ -58,10 +58,11 @@ class EvidenceBound:
 
     def mean(self, name: str = "elbo") -> Estimate:
         """Mean over the configurations, taken as independent; its error holds their spread, which
-        contains the noise of the draws."""
+        contains the noise of the draws. One configuration has no spread: its error is that of
+        the draws alone."""
         values = self[name]
         n = len(values)
-        variance = float(np.var(values, ddof=1)) if n > 1 else math.nan
+        variance = float(np.var(values, ddof=1) if n > 1 else self.stderr[name][0] ** 2)
         return from_tau(float(values.mean()), 0.5, variance, n)
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..errors import InvalidInput
 from ._decoders import LOG_2_PI
 from .likelihood import LogLikelihood
-from .networks import draw_weights, empty_layer
+from .networks import check_dtype, draw_weights, empty_layer
 
 
 class AffineNormal(nn.Module):
@@ -19,6 +19,7 @@ class AffineNormal(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, *, rng: Any, dtype: torch.dtype) -> None:
         super().__init__()
+        check_dtype(dtype)
         affine = empty_layer(nn.Linear, n_in, n_out).to(dtype)
         draw_weights(affine, rng)
         self.affine = affine

@@ -42,6 +42,11 @@ class GenerativeModel(Shell, ABC):
 
     def __init__(self, space: Space, n_conditions: int = 0) -> None:
         super().__init__()
+        if not isinstance(space, Space):
+            raise InvalidInput(
+                f"space={space!r} must say what a configuration is made of: Reals(n), Spins(n) or "
+                "Bits(n) of n sites."
+            )
         check_at_least("n_conditions", n_conditions, 0, "numbers beside each configuration")
         self.space, self.n_conditions = space, int(n_conditions)
 
@@ -78,6 +83,9 @@ class GenerativeModel(Shell, ABC):
 
     def check_data(self, x: np.ndarray) -> None:
         """Raise InvalidInput for configurations of the space that this model cannot learn."""
+
+    def check_early_stopping(self) -> None:
+        """Raise InvalidInput where the loss of held-out data does not judge the model."""
 
     # --- what users call --------------------------------------------------------------------------
 
@@ -165,7 +173,8 @@ class GenerativeModel(Shell, ABC):
         condition : array (n, n_conditions), (n,), or a number
             Of a conditional model.
         batch_size : int, default 10_000
-            Drawn at a time.
+            Drawn at a time. Random numbers are dealt out batch by batch: one seed gives the same
+            draws for the same n and batch_size, and other draws of the same law for others.
 
         Returns
         -------
@@ -174,11 +183,14 @@ class GenerativeModel(Shell, ABC):
         Raises
         ------
         InvalidInput
-            For n < 1, or conditions that do not fit.
+            For n < 1, conditions that do not fit, and a model that has diverged: its parameters or
+            what it draws are no finite numbers.
         """
         check_at_least("n", n, 1, "configurations")
         check_at_least("batch_size", batch_size, 1, "configurations")
         conditions = self.conditions(condition, n, "condition")
+        for name, value in self.state_dict().items():
+            self._check_finite(value, name)
         generator = self.generator(rng)
         drawn: list[np.ndarray] = []
         self.eval()
@@ -187,8 +199,17 @@ class GenerativeModel(Shell, ABC):
                 rows = slice(first, min(n, first + batch_size))
                 given = None if conditions is None else conditions[rows]
                 x = self._draw(rows.stop - rows.start, given, generator)
+                self._check_finite(x, "what it draws")
                 drawn.append(x.to("cpu", torch.float64).numpy().astype(self.space.dtype))
         return np.concatenate(drawn)
+
+    def _check_finite(self, values: Tensor, what: str) -> None:
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            raise InvalidInput(
+                f"This {type(self).__name__} cannot be drawn from: {what} holds numbers that are "
+                "not finite. Load an earlier checkpoint, or train again with a smaller learning "
+                "rate or clip=."
+            )
 
     # --- what models share ------------------------------------------------------------------------
 
@@ -206,11 +227,6 @@ class GenerativeModel(Shell, ABC):
 
     def checked(self, x: Any, name: str) -> np.ndarray:
         """Data (n, size) of the model's space, n >= 1; InvalidInput otherwise."""
-        if np.ma.isMaskedArray(x):
-            raise InvalidInput(
-                f"{name} is a masked array, and what lies behind its mask is no data. Leave out "
-                "the rows with gaps, or fill these in: x.filled(value)."
-            )
         found = self.space.check(x, name)
         if found.ndim != 2 or not len(found):
             raise InvalidInput(
@@ -238,6 +254,11 @@ class GenerativeModel(Shell, ABC):
             return None
         if condition is None:
             raise InvalidInput(f"This {type(self).__name__} has n_conditions={k}: give {name}=.")
+        if np.ma.isMaskedArray(condition):
+            raise InvalidInput(
+                f"{name} is a masked array, and what lies behind its mask is no data: "
+                "x.filled(value)."
+            )
         try:
             found = np.asarray(condition, np.float64)
             if found.ndim == 1 and k == 1 and len(found) == n:

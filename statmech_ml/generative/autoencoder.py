@@ -90,12 +90,13 @@ class Autoencoder(GenerativeModel):
         check_width("n_latent", n_latent, space.size)
         self.n_latent, self.output, self.reconstruction = int(n_latent), output, reconstruction
         self._check_settings()
+        hidden = networks.layer_widths(hidden)
         first, second = seeds(rng, 2) if encoder is None or decoder is None else (0, 0)
         if encoder is None:
             encoder = networks.dense(space.size, n_latent, hidden, rng=first, act=act, dtype=dtype)
         if decoder is None:
             decoder = networks.dense(
-                n_latent, space.size, tuple(hidden)[::-1], rng=second, act=act, dtype=dtype
+                n_latent, space.size, hidden[::-1], rng=second, act=act, dtype=dtype
             )
         check_network(encoder, "encoder", space.size, n_latent)
         check_network(decoder, "decoder", n_latent, space.size)

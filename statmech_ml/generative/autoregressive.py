@@ -35,6 +35,8 @@ from ..training import History
 from ..training.descent import OptimizerMaker, ScheduleMaker
 from . import variational
 from ._causality import check_causal
+from ._conditionals import drawn_signs
+from ._decoders import check_finite
 from ._model import GenerativeModel, Losses
 from .likelihood import LogLikelihood
 from .masked_dense import MaskedDense
@@ -184,7 +186,8 @@ class AutoregressiveSpins(GenerativeModel):
         Raises
         ------
         InvalidInput
-            For what is no configuration of the space, or conditions that do not fit.
+            For what is no configuration of the space, conditions that do not fit, and a network
+            that gives no finite numbers.
         """
         rows = self.configurations(x)
         conditions = self.conditions(condition, len(rows), "condition")
@@ -194,7 +197,8 @@ class AutoregressiveSpins(GenerativeModel):
             for first in range(0, len(rows), _ROWS):
                 part = slice(first, first + _ROWS)
                 given = None if conditions is None else conditions[part]
-                found.append(self.log_density(rows[part], given).cpu().numpy())
+                log_p = check_finite(self.log_density(rows[part], given), "network")
+                found.append(log_p.cpu().numpy())
         return np.concatenate(found)
 
     def log_likelihood(self, x: Any, *, condition: Any = None, rng: Any = None) -> LogLikelihood:
@@ -323,6 +327,5 @@ def draw_one_by_one(
     for each site."""
     x = torch.ones(uniforms.shape, device=uniforms.device, dtype=dtype)
     for i in range(uniforms.shape[1]):
-        up = uniforms[:, i] < torch.sigmoid(network(x, condition)[:, i].double())
-        x[:, i] = 2.0 * up.to(dtype) - 1.0
+        x[:, i] = drawn_signs(uniforms[:, i], network(x, condition)[:, i], dtype)
     return x

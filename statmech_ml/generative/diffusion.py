@@ -67,7 +67,8 @@ class DiffusionModel(GenerativeModel):
     Raises
     ------
     InvalidInput
-        For a schedule whose terminal signal is not negligible, and settings that do not exist.
+        For a schedule whose terminal signal is not negligible, settings that do not exist, and a
+        network that does not answer zeros of this size, dtype and conditions with their like.
     """
 
     _anchor: Tensor
@@ -108,10 +109,12 @@ class DiffusionModel(GenerativeModel):
             network = DenseDenoiser(
                 int(space.size), rng=rng, n_conditions=self.n_conditions, dtype=dtype
             )
+        _check_network(network, int(space.size), self.n_conditions, dtype)
         self.schedule, self.network = schedule, network
         self.prediction, self.loss = prediction, loss
         # Where the model is and in which precision, also of a network without parameters.
-        self.register_buffer("_anchor", torch.zeros((), dtype=dtype), persistent=False)
+        anchor = torch.zeros((), dtype=dtype, device=_device(network))
+        self.register_buffer("_anchor", anchor, persistent=False)
         self._calibration: samplers.Calibration | None = None
 
     def extra_repr(self) -> str:
@@ -131,13 +134,6 @@ class DiffusionModel(GenerativeModel):
     def dtype(self) -> torch.dtype:
         """The dtype of configurations."""
         return self._anchor.dtype
-
-    def train(self, mode: bool = True) -> "DiffusionModel":
-        """As torch's; training ends what `calibrate` measured."""
-        if mode:
-            self._calibration = None
-        super().train(mode)
-        return self
 
     # --- what a model of another space overrides --------------------------------------------------
 
@@ -164,19 +160,32 @@ class DiffusionModel(GenerativeModel):
         step to no noise at all, which adds none."""
         return last
 
+    def as_latents(self, x: Tensor) -> Tensor:
+        """Configurations of the space in the units of guesses: the same."""
+        return x
+
+    def as_configurations(self, x: Tensor) -> Tensor:
+        """The inverse of `as_latents`."""
+        return x
+
     # --- the network ------------------------------------------------------------------------------
+
+    def answer(self, x: Tensor, log_snr: Tensor, condition: Tensor | None) -> Tensor:
+        """What the network itself says, (n, size), at levels (n, 1) of x's dtype."""
+        found: Tensor = self.network(x, log_snr, condition)
+        if found.shape != x.shape:
+            raise InvalidInput(
+                f"The network answers {tuple(found.shape)} to x_t of shape {tuple(x.shape)}; the "
+                "same shape is needed."
+            )
+        return found
 
     def guess(self, x: Tensor, log_snr: Tensor, condition: Tensor | None) -> Tensor:
         """E[x_0 | x_t] by the network, (n, size), at levels (n, 1) float64."""
         # One level for all rows, as samplers give it, stays a view, so that networks can see it.
         level = log_snr[:1] if log_snr.stride(0) == 0 else log_snr
         told = level.to(x.dtype).expand(len(x), 1)
-        found: Tensor = self.network(x, told, condition)
-        if found.shape != x.shape:
-            raise InvalidInput(
-                f"The network answers {tuple(found.shape)} to x_t of shape {tuple(x.shape)}; the "
-                "same shape is needed."
-            )
+        found = self.answer(x, told, condition)
         if self.prediction == "x0":
             return found
         a, s = bound.amplitudes(level, x.dtype)
@@ -261,7 +270,9 @@ class DiffusionModel(GenerativeModel):
         form: str = "matching",
         condition: Any = None,
     ) -> EvidenceBound:
-        """The lower bound on log p(x), and its terms.
+        """The lower bound on log p(x), and its terms; p is the law of the steps back with noise.
+        `log_likelihood` is of the flow's, another law where the network is not exact: the bound may
+        lie above it.
 
         Parameters
         ----------
@@ -299,7 +310,8 @@ class DiffusionModel(GenerativeModel):
         tolerance: float = 1e-5,
         condition: Any = None,
     ) -> LogLikelihood:
-        """log p(x) by the probability-flow ODE; see `_ode.py` for the law that it is of.
+        """log p(x) by the probability-flow ODE; see `_ode.py` for the law that it is of, which is
+        that of method="ode-heun" in many steps.
 
         Parameters
         ----------
@@ -357,11 +369,18 @@ class DiffusionModel(GenerativeModel):
         likelihood : `LinearMeasurement` or `GradientGuide`, optional
             Sample the posterior: the model times this likelihood; see `guidance.py`.
         clip : (low, high), optional
-            Clip the guess of x_0 at every step. Wrong for all data without such bounds.
+            Clip the guess of x_0 at every step. Wrong for all data without such bounds. In the
+            units of configurations, as the likelihood is.
 
         Returns
         -------
-        float64 (n, size)
+        array (n, size) of the space's dtype
+
+        Raises
+        ------
+        InvalidInput
+            For settings that do not fit, and draws that are no finite numbers: of a network that
+            diverged, a guide that does, or too few steps for the schedule's range.
         """
         check_at_least("n", n, 1, "configurations")
         check_at_least("batch_size", batch_size, 1, "configurations")
@@ -375,6 +394,7 @@ class DiffusionModel(GenerativeModel):
                 rows = slice(first, min(n, first + batch_size))
                 given = None if conditions is None else conditions[rows]
                 x = samplers.draw(self, plan, rows.stop - rows.start, given, generator)
+                self._check_finite(x, "what it draws")
                 drawn.append(x.to("cpu", torch.float64).numpy().astype(self.space.dtype))
         return np.concatenate(drawn)
 
@@ -398,7 +418,7 @@ class DiffusionModel(GenerativeModel):
         condition: Any = None,
     ) -> np.ndarray:
         """Measure the network's mean squared error at the levels of a sampler in `n_steps` steps,
-        for method="ddpm-optimal". Kept until the network is trained on.
+        for method="ddpm-optimal". Refused there once the weights are no longer the same.
 
         Parameters
         ----------
@@ -413,7 +433,8 @@ class DiffusionModel(GenerativeModel):
         Returns
         -------
         float64 (steps,)
-            |x - guess|^2 a dimension, from the least noisy level to the most.
+            |x - guess|^2 a dimension, from the least noisy level to the most: those of
+            `levels(n_steps)`, one more than n_steps where the schedule begins with noise.
         """
         check_at_least("n_draws", n_draws, 1, "draws")
         rows = self.configurations(data, "data")
@@ -423,3 +444,50 @@ class DiffusionModel(GenerativeModel):
             self, rows, given, self.generator(rng), n_steps, n_draws
         )
         return self._calibration.mse
+
+
+def _device(network: nn.Module) -> torch.device | None:
+    """Where a network is; None of one without parameters and buffers."""
+    for value in (*network.parameters(), *network.buffers()):
+        return value.device
+    return None
+
+
+def _check_network(network: Any, size: int, n_conditions: int, dtype: torch.dtype) -> None:
+    """Raise InvalidInput unless it answers zeros as its signature says."""
+    if not isinstance(network, nn.Module):
+        raise InvalidInput(
+            f"network={network!r} must be a torch module: (x_t, log_snr (n, 1), condition or None) "
+            "-> (n, size)."
+        )
+    device = _device(network)
+    x = torch.zeros((2, size), dtype=dtype, device=device)
+    condition = x.new_zeros((2, n_conditions)) if n_conditions else None
+    wanted = f"x_t (2, {size}), log_snr (2, 1) and " + (
+        f"conditions (2, {n_conditions})" if n_conditions else "no condition"
+    )
+    modes = {module: module.training for module in network.modules()}
+    network.eval()  # a question must not move running averages
+    try:
+        with torch.no_grad():
+            found = network(x, x.new_zeros((2, 1)), condition)
+    except InvalidInput:
+        raise
+    except Exception as error:
+        raise InvalidInput(
+            f"The network fails on {wanted} of {dtype}: {error}. Give it the model's size, "
+            "n_conditions and dtype."
+        ) from error
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    if not isinstance(found, Tensor) or found.shape != x.shape or found.dtype != dtype:
+        answer = (
+            f"{tuple(found.shape)} of {found.dtype}"
+            if isinstance(found, Tensor)
+            else type(found).__name__
+        )
+        raise InvalidInput(
+            f"The network answers {answer} to {wanted} of {dtype}; the shape and dtype of x_t are "
+            "needed."
+        )

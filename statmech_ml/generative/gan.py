@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .._rng import seed_from
 from ..errors import InvalidInput
@@ -39,6 +40,7 @@ from ..training.descent import OptimizerMaker
 from ..training.shell import Gradients
 from . import _adversarial as adversarial
 from ._adversarial import OBJECTIVES, Objective
+from ._decoders import check_network
 from ._model import GenerativeModel, Losses
 from .critic_reading import CriticReading, js_reading, w1_reading
 from .networks import dense, lattice_reader, lattice_writer
@@ -75,8 +77,8 @@ class GAN(GenerativeModel):
         (n, n_latent + n_conditions) -> (n, size): values of `Reals`, the fields of `Spins` and
         `Bits`. By default dense, two hidden layers of 64.
     critic : torch module, optional
-        (n, size + n_conditions) -> (n, 1), without a sigmoid; the same by default. With a gradient
-        penalty no batch normalisation, which has no gradient of one configuration.
+        (n, size + n_conditions) -> (n, 1), without a sigmoid; the same by default. Refused with
+        batch normalisation and a gradient penalty: there is then no slope of one configuration.
     n_conditions : int, default 0
         Numbers beside each configuration (a temperature); both players see them.
     rng : int or numpy Generator
@@ -143,9 +145,10 @@ class GAN(GenerativeModel):
                 generator = dense(self.n_latent + k, size, (64, 64), rng=first, dtype=dtype)
             if critic is None:
                 critic = dense(size + k, 1, (64, 64), rng=second, dtype=dtype)
-        self.generator_network = _module("generator", generator).to(dtype)
-        self.critic_network = _module("critic", critic).to(dtype)
-        self._check_shapes()
+        check_network(generator, "generator", self.n_latent + k, size)
+        check_network(critic, "critic", size + k, 1)
+        self.generator_network, self.critic_network = generator.to(dtype), critic.to(dtype)
+        self._check_critic()
 
     @classmethod
     def lattice(
@@ -161,11 +164,19 @@ class GAN(GenerativeModel):
         **settings: Any,
     ) -> "GAN":
         """A GAN of spins on a periodic lattice, with convolutional networks: `lattice_writer` makes
-        the fields, `lattice_reader`, its channels in reverse, the score. Other settings as above.
+        the fields, `lattice_reader`, its channels in reverse, the score. Other settings as above;
+        for networks of your own make a `GAN` of `Spins`.
 
         >>> GAN.lattice((8, 8), 16, rng=1).sample(3, rng=2).shape
         (3, 64)
         """
+        own = {"generator", "critic"} & settings.keys()
+        if own:
+            raise InvalidInput(
+                f"GAN.lattice makes both networks, and {min(own)}= was given. Give both to GAN("
+                "Spins(rows * columns), ...): networks.lattice_writer and lattice_reader make the "
+                "other one."
+            )
         first, second = _seeds(rng)
         k = n_conditions
         reversed_ = tuple(channels)[::-1]
@@ -196,7 +207,9 @@ class GAN(GenerativeModel):
         the part of it that lambda multiplies; "score_data" and "score_model", the mean of D on both
         sides (of the score itself for "wasserstein").
 
-        Neither loss falls as the model gets better: each depends on the other player.
+        Neither loss falls as the model gets better: each depends on the other player. Of held-out
+        data ("validation_") D tells whether the critic knows its data by heart: it is then higher
+        on those it was trained on.
         """
         made = self._make(len(x), condition, generator)
         found = self._generator_loss(made, condition)
@@ -215,6 +228,15 @@ class GAN(GenerativeModel):
         made = self._make(len(x), condition, generator)
         found = self._generator_loss(made, condition)
         return _gradients(self.generator_network, "generator_network", found["loss"]), found
+
+    def check_early_stopping(self) -> None:
+        """Always: the generator's loss is what the critic of that epoch thinks of it."""
+        raise InvalidInput(
+            "early_stopping= watches a loss that falls as the model gets better, and a GAN has "
+            "none: the generator's is low wherever the critic is blind. Train in pieces "
+            "(checkpoint=, resume=True) and compare samples in between with held-out data by "
+            "statmech_ml.divergences: mmd, c2st, energy_distance."
+        )
 
     def _is_critics(self, step: int) -> bool:
         fixed = not any(p.requires_grad for p in self.generator_network.parameters())
@@ -340,27 +362,14 @@ class GAN(GenerativeModel):
 
     # --- checks -----------------------------------------------------------------------------------
 
-    def _check_shapes(self) -> None:
-        """Networks that were given must fit together."""
-        size, k, rows = self.space.size, self.n_conditions, 2
-        for name, network, n_in, n_out in (
-            ("generator", self.generator_network, self.n_latent + k, size),
-            ("critic", self.critic_network, size + k, 1),
-        ):
-            network.eval()
-            try:
-                with torch.no_grad():
-                    shape = tuple(network(torch.zeros(rows, n_in, dtype=self.dtype)).shape)
-            except RuntimeError as error:
-                raise InvalidInput(
-                    f"{name}= does not take ({rows}, {n_in}), the shape of its {n_in} inputs of "
-                    f"{rows} configurations: {error}."
-                ) from error
-            if shape not in {(rows, n_out), (rows,) if n_out == 1 else (rows, n_out)}:
-                raise InvalidInput(
-                    f"{name}= turns ({rows}, {n_in}) into {shape}; ({rows}, {n_out}) is needed."
-                )
-            network.train()
+    def _check_critic(self) -> None:
+        normalised = any(isinstance(part, _BatchNorm) for part in self.critic_network.modules())
+        if self.gradient_penalty and normalised:
+            raise InvalidInput(
+                f"critic= has batch normalisation, and gradient_penalty={self.gradient_penalty:g}: "
+                "the score of a configuration then depends on its whole batch, and has no slope of "
+                "its own. Take LayerNorm or no normalisation, or gradient_penalty=0."
+            )
 
 
 def _beside(x: Tensor, condition: Tensor | None) -> Tensor:
@@ -379,12 +388,6 @@ def _gradients(network: nn.Module, prefix: str, loss: Tensor) -> Gradients:
 def _seeds(rng: Any) -> tuple[int, int]:
     first, second = np.random.SeedSequence(seed_from(rng)).generate_state(2, np.uint64)
     return int(first), int(second)
-
-
-def _module(name: str, given: Any) -> nn.Module:
-    if not isinstance(given, nn.Module):
-        raise InvalidInput(f"{name}={given!r} must be a torch module.")
-    return given
 
 
 def _number(name: str, value: Any, least: float, below: float) -> float:

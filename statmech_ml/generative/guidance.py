@@ -19,6 +19,8 @@ each measured number.
 
 `GradientGuide`: any differentiable log-likelihood, taken at g as if x_t left nothing open (H. Chung
 et al. 2022, arXiv:2209.14687): an approximation even for Gaussian data.
+
+Both speak of configurations in the units of the model's space: of a model of bits they see bits.
 """
 
 from collections.abc import Callable
@@ -52,8 +54,10 @@ class LinearMeasurement:
     """
 
     def __init__(self, matrix: ArrayLike, values: ArrayLike, noise: ArrayLike) -> None:
-        A, y = np.array(matrix, np.float64), np.array(values, np.float64)
-        R = np.asarray(noise, np.float64)
+        A, y, R = (
+            _array(name, value)
+            for name, value in (("matrix", matrix), ("values", values), ("noise", noise))
+        )
         if A.ndim != 2 or y.shape != (len(A),) or not len(A):
             raise InvalidInput(
                 f"matrix has shape {A.shape} and values {y.shape}; (m, size) and (m,) are needed."
@@ -82,23 +86,37 @@ class LinearMeasurement:
 
     def guess(self, model: Any, x: Tensor, log_snr: Tensor, condition: Tensor | None) -> Tensor:
         """E[x_0 | x_t, y] (n, size), at levels (n, 1) float64."""
-        A, y, R = (model.tensor(part) for part in (self.matrix, self.values, self.noise))
+        A, y, R = (
+            torch.as_tensor(part, device=x.device)
+            for part in (self.matrix, self.values, self.noise)
+        )
+        # y = A x with x = b + c g in the guess's units: a measurement of g, less A b.
+        zeros = torch.zeros(A.shape[1], dtype=A.dtype, device=A.device)
+        y = y - A @ model.as_configurations(zeros)
+        A = A * (model.as_configurations(zeros + 1.0) - model.as_configurations(zeros))
         with torch.enable_grad():
             noisy = x.detach().requires_grad_()
             guess = model.guess(noisy, log_snr, condition)
-            seen = guess @ A.T
+            seen = guess.double() @ A.T
             # dg/dx is symmetric, being a covariance: row i of A C is C A_i as well.
             columns = [
                 torch.autograd.grad(seen[:, i].sum(), noisy, retain_graph=i + 1 < len(A))[0]
                 for i in range(len(A))
             ]
-        a, s = amplitudes(log_snr, x.dtype)
-        CA = (s**2 / a)[:, :, None] * torch.stack(columns, dim=2)  # (n, size, m)
+        # In doubles: rows that are nearly alike and a small noise are close to singular.
+        a, s = amplitudes(log_snr, torch.float64)
+        CA = (s**2 / a)[:, :, None] * torch.stack(columns, dim=2).double()  # (n, size, m)
         spread = A @ CA + R
         # What a trained network says of C need not be symmetric to the last digit.
         spread = 0.5 * (spread + spread.transpose(1, 2))
-        pull = torch.linalg.solve(spread, (y - seen.detach())[:, :, None])
-        return guess.detach() + (CA @ pull)[:, :, 0]
+        try:
+            pull = torch.linalg.solve(spread, (y - seen.detach())[:, :, None])
+        except torch.linalg.LinAlgError as error:
+            raise InvalidInput(
+                "The covariance of the measured values is singular at one noise level: rows of "
+                "the matrix say the same, or the noise is too small. Leave rows out, or raise it."
+            ) from error
+        return guess.detach() + (CA @ pull)[:, :, 0].to(x.dtype)
 
 
 class GradientGuide:
@@ -107,7 +125,8 @@ class GradientGuide:
     Parameters
     ----------
     log_likelihood : callable
-        log p(y | x) of configurations, tensor (n, size) -> (n,), differentiable.
+        log p(y | x) of configurations, tensor (n, size) -> (n,), differentiable. Of spins and
+        bits it sees their expected values, real numbers.
     """
 
     def __init__(self, log_likelihood: Callable[[Tensor], Tensor]) -> None:
@@ -125,7 +144,12 @@ class GradientGuide:
         with torch.enable_grad():
             noisy = x.detach().requires_grad_()
             guess = model.guess(noisy, log_snr, condition)
-            value = self.log_likelihood(guess)
+            value = self.log_likelihood(model.as_configurations(guess))
+            if not isinstance(value, Tensor) or not value.requires_grad:
+                raise InvalidInput(
+                    "log_likelihood answers something that cannot be differentiated: compute it "
+                    "from the given tensor with torch's functions, without numpy or detach."
+                )
             if value.shape != x.shape[:1]:
                 raise InvalidInput(
                     f"log_likelihood answers {tuple(value.shape)} to {tuple(x.shape)}; one number "
@@ -134,3 +158,10 @@ class GradientGuide:
             (slope,) = torch.autograd.grad(value.sum(), noisy)
         a, s = amplitudes(log_snr, x.dtype)
         return guess.detach() + s**2 / a * slope
+
+
+def _array(name: str, value: ArrayLike) -> np.ndarray:
+    try:
+        return np.array(value, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name}={value!r} must be an array of numbers.") from error

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from .._rng import seed_from
+from ..errors import InvalidInput
 from ..training._arguments import check_at_least
-from .schedules import HIGHEST_END, LogLinear, Schedule, check_terminal, whole_steps
+from .schedules import HIGHEST_END, LogLinear, Schedule, check_terminal, times, whole_steps
 
 _LEAST_SPAN = 1.0  # of log_snr between the ends
 
@@ -34,6 +35,7 @@ class LearnedLogSNR(nn.Module, Schedule):
         T; None is continuous time.
     high, low : float
         log_snr of the data's end and of the noise's, to begin with; a straight line between them.
+        They stay 1 apart or more, wherever training moves them.
     learn_ends : bool, default True
         The noise's end stays where its signal is negligible, whatever the bound would have.
     hidden : int
@@ -54,6 +56,11 @@ class LearnedLogSNR(nn.Module, Schedule):
     ) -> None:
         super().__init__()
         check_terminal(LogLinear(high, low, steps))
+        if high - low < _LEAST_SPAN:
+            raise InvalidInput(
+                f"high={high!r} and low={low!r} must be at least {_LEAST_SPAN:g} apart: training "
+                "never brings the ends of a learned schedule closer."
+            )
         check_at_least("hidden", hidden, 1, "units")
         self.steps = steps
         self.start = (float(high), float(low))
@@ -84,7 +91,7 @@ class LearnedLogSNR(nn.Module, Schedule):
 
     def log_snr(self, t: Any) -> np.ndarray:
         """See `Schedule.log_snr`, with the present parameters."""
-        at = torch.as_tensor(np.asarray(t, np.float64), device=self.place.device)
+        at = torch.as_tensor(times(t), device=self.place.device)
         with torch.no_grad():
             found: np.ndarray = self.at(at).cpu().numpy()
         return found

@@ -35,9 +35,10 @@ class LogLikelihood:
     @property
     def mean(self) -> Estimate:
         """Mean over the configurations, taken as independent; its error holds the spread of the
-        configurations, which contains the noise of the method."""
+        configurations, which contains the noise of the method. One configuration has no spread:
+        its error is the method's alone."""
         n = len(self.values)
-        variance = float(np.var(self.values, ddof=1)) if n > 1 else float("nan")
+        variance = float(np.var(self.values, ddof=1) if n > 1 else self.stderr[0] ** 2)
         return from_tau(float(np.mean(self.values)), 0.5, variance, n)
 
     def bits_per_site(self, n_sites: int) -> Estimate:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from ..errors import InvalidInput
 from ..spaces import Reals
 from ..training._arguments import check_at_least
-from ._decoders import NormalSites, Variance
+from ._decoders import NormalSites, Variance, check_finite
 from ._latent import EvidenceBound, array, evaluating, seeds
 from ._linear import AffineNormal, normal_evidence, put
 from .likelihood import LogLikelihood
@@ -105,7 +105,9 @@ class LinearVAE(VAE):
         self.conditions(condition, len(rows), "condition")
         with evaluating(self):
             terms = self.terms(rows, None, self.generator(rng))
-        found = {name: array(value) for name, value in terms.items()}
+            found = {
+                name: array(check_finite(value, f"term {name!r}")) for name, value in terms.items()
+            }
         return EvidenceBound(found, {name: np.zeros(len(rows)) for name in found})
 
     def marginal(self) -> tuple[np.ndarray, np.ndarray]:

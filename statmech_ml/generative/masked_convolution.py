@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from ..training._arguments import check_at_least
-from .networks import activation, draw_weights, empty_layer
+from ._conditionals import drawn_signs
+from .networks import activation, check_dtype, draw_weights, empty_layer
 
 
 class MaskedConvolution(nn.Module):
@@ -72,6 +73,7 @@ class MaskedConvolution(nn.Module):
             ("n_conditions", n_conditions, 0, "numbers beside each configuration"),
         ):
             check_at_least(name, value, least, what)
+        check_dtype(dtype)
         if kernel % 2 == 0 or kernel > 2 * shape[1] - 1:
             raise InvalidInput(
                 f"kernel={kernel} must be odd, so that it has a middle, and at most twice the "
@@ -118,8 +120,8 @@ class MaskedConvolution(nn.Module):
             for c in range(columns):
                 seen = [link[..., : c + 1] for link in links]
                 logit = self._row(row[..., : c + 1], seen, extra[:, :, r : r + 1, : c + 1])
-                up = uniforms[:, r * columns + c] < torch.sigmoid(logit[:, 0, -1].double())
-                row[:, 0, 0, c + 1] = 2.0 * up.to(row.dtype) - 1.0
+                u = uniforms[:, r * columns + c]
+                row[:, 0, 0, c + 1] = drawn_signs(u, logit[:, 0, -1], row.dtype)
         return plane[:, 0, 1:, 1:].flatten(1)
 
     def _extra(self, condition: Tensor | None) -> Tensor:

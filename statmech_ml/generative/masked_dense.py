@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from ..training._arguments import check_at_least
-from .networks import activation, draw_weights, empty_layer
+from ._conditionals import drawn_signs
+from .networks import activation, check_dtype, draw_weights, empty_layer, layer_widths
 
 
 class MaskedDense(nn.Module):
@@ -56,8 +57,8 @@ class MaskedDense(nn.Module):
         super().__init__()
         check_at_least("size", size, 1, "sites")
         check_at_least("n_conditions", n_conditions, 0, "numbers beside each configuration")
-        for width in hidden:
-            check_at_least("width of a layer", width, 1, "units")
+        hidden = layer_widths(hidden)
+        check_dtype(dtype)
         self.size, self.n_conditions = int(size), int(n_conditions)
         # What sees no site serves only where there is a condition to see.
         first = 0 if n_conditions else 1
@@ -123,8 +124,7 @@ class MaskedDense(nn.Module):
                 logit = logit + of_condition[1][i]
                 if len(hidden) == 1:  # the only layer is the last, and sees the condition itself
                     logit = logit + of_condition[0][i]
-            up = uniforms[:, i] < torch.sigmoid(logit.double())
-            x[i] = 2.0 * up.to(x.dtype) - 1.0
+            x[i] = drawn_signs(uniforms[:, i], logit, x.dtype)
         return x.T
 
     def extra_repr(self) -> str:

@@ -4,7 +4,7 @@ Any torch module of the right shapes can stand in their place. Weights and biase
 inputs are uniform in (-1/sqrt n, 1/sqrt n), drawn from the generator that is given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -29,12 +29,14 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 __all__ = [
     "ACTIVATIONS",
     "activation",
+    "check_dtype",
     "dense",
     "draw_weights",
     "drawn",
     "empty_layer",
     "lattice_reader",
     "lattice_writer",
+    "layer_widths",
 ]
 
 
@@ -43,6 +45,22 @@ def activation(name: str) -> type[nn.Module]:
     if name not in ACTIVATIONS:
         raise InvalidInput(f"activation={name!r} is not one of {', '.join(ACTIVATIONS)}.")
     return ACTIVATIONS[name]
+
+
+def layer_widths(widths: Any, name: str = "hidden") -> tuple[int, ...]:
+    """Units of each layer, (128, 128) for example; () for none. InvalidInput otherwise."""
+    if isinstance(widths, str) or not isinstance(widths, Iterable):
+        raise InvalidInput(f"{name}={widths!r} must be a number for each layer, such as (64, 64).")
+    found = tuple(widths)
+    for width in found:
+        check_at_least(f"a width in {name}", width, 1, "units")
+    return tuple(int(width) for width in found)
+
+
+def check_dtype(dtype: Any) -> None:
+    """Raise InvalidInput unless networks can have this dtype."""
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise InvalidInput(f"dtype={dtype!r} must be torch.float32 or torch.float64.")
 
 
 def dense(
@@ -55,9 +73,10 @@ def dense(
     dtype: torch.dtype = torch.float32,
 ) -> nn.Sequential:
     """n_in -> hidden[0] -> ... -> n_out, an activation after each layer but the last."""
-    widths = [n_in, *hidden, n_out]
-    for width in widths:
+    check_dtype(dtype)
+    for width in (n_in, n_out):
         check_at_least("width of a layer", width, 1, "units")
+    widths = [n_in, *layer_widths(hidden), n_out]
     layers: list[nn.Module] = []
     for a, b in pairwise(widths):
         layers += [empty_layer(nn.Linear, a, b), activation(act)()]
@@ -76,6 +95,8 @@ def lattice_reader(
 ) -> nn.Module:
     """Configurations (n, rows * columns), with n_extra numbers beside them, -> (n, n_out): periodic
     3 x 3 convolutions, the first at full resolution, each further one halving both sides."""
+    channels = layer_widths(channels, "channels")
+    check_dtype(dtype)
     sides = _sides(shape, len(channels))
     layers: list[nn.Module] = [_Planes(shape, n_extra)]
     depth = 1 + n_extra
@@ -99,6 +120,8 @@ def lattice_writer(
 ) -> nn.Module:
     """(n, n_in) -> (n, n_planes * rows * columns): a dense layer, then periodic 3 x 3 convolutions,
     each but the last after both sides were doubled."""
+    channels = layer_widths(channels, "channels")
+    check_dtype(dtype)
     sides = _sides(shape, len(channels))
     layers: list[nn.Module] = [
         empty_layer(nn.Linear, n_in, channels[0] * sides[0] * sides[1]),
@@ -132,6 +155,8 @@ def _convolution(n_in: int, n_out: int, stride: int) -> nn.Module:
 
 def _sides(shape: tuple[int, int], n_layers: int) -> tuple[int, int]:
     """Sides after every layer but one has halved them."""
+    if not n_layers:
+        raise InvalidInput("channels is empty; give one number for each convolution: (16, 32).")
     factor = 2 ** (n_layers - 1)
     if len(shape) != 2 or any(n % factor or n // factor < 2 for n in shape):
         raise InvalidInput(

@@ -92,10 +92,15 @@ class PCA:
             raise InvalidInput(
                 f"covariance has the eigenvalue {eigenvalues[0]:.3g}; no variance is negative."
             )
+        try:
+            centre = np.array(np.broadcast_to(np.asarray(mean, np.float64), (size,)))
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"mean must be a number or ({size},): {error}.") from error
+        if not np.isfinite(centre).all():
+            raise InvalidInput("mean holds a number that is not finite.")
         rows = vectors.T[::-1]
         largest = np.take_along_axis(rows, np.abs(rows).argmax(axis=1)[:, None], axis=1)
         rows = rows * np.sign(largest)
-        centre = np.array(np.broadcast_to(np.asarray(mean, np.float64), (size,)))
         kept = np.ascontiguousarray(rows[:n_components])
         return cls(centre, kept, np.maximum(eigenvalues[::-1], 0.0))
 
@@ -142,7 +147,13 @@ class PCA:
     def angles(self, basis: ArrayLike) -> Array:
         """Principal angles (radians, decreasing) between the kept subspace and the columns of
         `basis` (size, k)."""
-        found: Array = linalg.subspace_angles(self.components.T, np.asarray(basis, np.float64))
+        columns = np.asarray(basis)
+        if columns.ndim != 2 or len(columns) != len(self.mean):
+            raise InvalidInput(
+                f"basis has shape {columns.shape}; columns ({len(self.mean)}, k) are needed."
+            )
+        columns = Reals(len(columns)).check(columns.T, "basis").T
+        found: Array = linalg.subspace_angles(self.components.T, columns)
         return found
 
     def _rows(self, x: Any, size: int) -> Array:

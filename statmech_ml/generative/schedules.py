@@ -33,6 +33,7 @@ from ..training._arguments import check_at_least
 
 TERMINAL_KL = -0.5 * math.log1p(-0.01)  # 0.0050 nats a dimension: abar_T = 0.01
 HIGHEST_END = -math.log(99.0)  # log_snr there
+FARTHEST = 32.0  # |log_snr| beyond which abar or 1 - abar is lost in the digits of the other
 
 
 class Schedule(ABC):
@@ -75,16 +76,24 @@ class Schedule(ABC):
                     f"{self!r} is in continuous time, so it has no steps of its own. Give "
                     "n_steps=, such as 200."
                 )
-            return Levels(expit(self.log_snr(np.linspace(0.0, 1.0, n_steps + 1))))
+            return self._ladder(expit(self.log_snr(np.linspace(0.0, 1.0, n_steps + 1))))
         if n_steps is None or n_steps == self.steps:
-            return Levels(self.alpha_bar)
+            return self._ladder(self.alpha_bar)
         if n_steps > self.steps:
             raise InvalidInput(
                 f"n_steps={n_steps}, but the schedule has {self.steps}. Take at most these, or a "
                 "schedule in continuous time."
             )
         kept = np.round(np.linspace(0.0, self.steps, n_steps + 1)).astype(int)
-        return Levels(self.alpha_bar[kept])
+        return self._ladder(self.alpha_bar[kept])
+
+    def _ladder(self, bars: np.ndarray) -> "Levels":
+        if (np.diff(bars) >= 0.0).any():
+            raise InvalidInput(
+                f"In {len(bars) - 1} steps neighbouring levels of {self!r} are the same number in "
+                "double precision. Take fewer steps, or a lower log_snr for the data's end."
+            )
+        return Levels(bars)
 
 
 class Discrete(Schedule):
@@ -93,9 +102,7 @@ class Discrete(Schedule):
     def log_snr(self, t: Any) -> np.ndarray:
         """See `Schedule.log_snr`."""
         bars = self.alpha_bar
-        at = np.asarray(t, np.float64)
-        if not ((at >= 0.0) & (at <= 1.0)).all():
-            raise InvalidInput(f"t={t!r} must lie in [0, 1], 0 the data and 1 the noise.")
+        at = times(t)
         log_bar = np.interp(at, np.linspace(0.0, 1.0, len(bars)), np.log(bars))
         with np.errstate(divide="ignore"):  # +inf where nothing is noisy yet
             found: np.ndarray = log_bar - np.log(-np.expm1(log_bar))
@@ -126,6 +133,8 @@ class Linear(Discrete):
 
     def __post_init__(self) -> None:
         check_at_least("steps", self.steps, 1, "steps")
+        for name, value in (("first", self.first), ("last", self.last)):
+            check_number(name, value)
         if not 0.0 < self.first <= self.last < math.inf:
             raise InvalidInput(
                 f"first={self.first!r} and last={self.last!r} must be variances above 0, the "
@@ -165,6 +174,8 @@ class Cosine(Discrete):
 
     def __post_init__(self) -> None:
         check_at_least("steps", self.steps, 1, "steps")
+        for name, value in (("offset", self.offset), ("most", self.most)):
+            check_number(name, value)
         if not 0.0 < self.offset < 1.0 or not 0.0 < self.most < 1.0:
             raise InvalidInput(
                 f"offset={self.offset!r} and most={self.most!r} must lie between 0 and 1."
@@ -200,7 +211,7 @@ class LogLinear(Schedule):
 
     def log_snr(self, t: Any) -> np.ndarray:
         """See `Schedule.log_snr`."""
-        return self.high - (self.high - self.low) * np.asarray(t, np.float64)
+        return self.high - (self.high - self.low) * times(t)
 
     def at(self, t: Tensor) -> Tensor:
         """See `Schedule.at`."""
@@ -211,7 +222,10 @@ class Levels(Discrete):
     """Squared amplitudes of one's own, (steps + 1,), falling, in (0, 1], from the data's end on."""
 
     def __init__(self, alpha_bar: ArrayLike) -> None:
-        bars = np.array(alpha_bar, np.float64)
+        try:
+            bars = np.array(alpha_bar, np.float64)
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"alpha_bar={alpha_bar!r} must be a list of numbers.") from error
         good = bars.ndim == 1 and len(bars) > 1 and np.isfinite(bars).all()
         if not good or bars[0] > 1.0 or bars[-1] <= 0.0 or (np.diff(bars) >= 0.0).any():
             raise InvalidInput(
@@ -233,12 +247,36 @@ class Levels(Discrete):
 
 
 def check_ends(high: Any, low: Any) -> None:
-    """Raise InvalidInput unless both are finite numbers and high > low."""
+    """Raise InvalidInput unless both are finite numbers and high > low, neither beyond +-32."""
+    for name, value in (("high", high), ("low", low)):
+        check_number(name, value)
     if not math.isfinite(high) or not math.isfinite(low) or high <= low:
         raise InvalidInput(
             f"high={high!r} and low={low!r} are log signal-to-noise ratios, finite, of the data's "
             "end and of the noise's: the first must be the higher."
         )
+    if max(high, -low) > FARTHEST:
+        raise InvalidInput(
+            f"high={high!r} and low={low!r} must lie within +-{FARTHEST:g}: beyond, e^-log_snr is "
+            "lost in the digits of double precision. +-10 leaves 5e-5 of noise or signal."
+        )
+
+
+def check_number(name: str, value: Any) -> None:
+    """Raise InvalidInput unless `value` is a real number."""
+    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+        raise InvalidInput(f"{name}={value!r} must be a number.")
+
+
+def times(t: Any) -> np.ndarray:
+    """Times as float64, or InvalidInput for what is outside of [0, 1]."""
+    try:
+        at = np.asarray(t, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"t={t!r} must be numbers in [0, 1].") from error
+    if not ((at >= 0.0) & (at <= 1.0)).all():
+        raise InvalidInput(f"t={t!r} must lie in [0, 1], 0 the data and 1 the noise.")
+    return at
 
 
 def check_terminal(schedule: Any) -> None:

@@ -51,7 +51,8 @@ def log_spins_given(s: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
 class SpinDiffusion(DiffusionModel):
     """A diffusion model of spins or bits.
 
-    Networks, noisy configurations and guesses are in units of spins, for bits too.
+    Networks, noisy configurations and guesses (`denoise`, `score`) are in units of spins, for bits
+    too. Data, samples, and what `sample` is told of them (`clip`, likelihoods) are in the space's.
 
     Parameters
     ----------
@@ -118,14 +119,19 @@ class SpinDiffusion(DiffusionModel):
 
     def configurations(self, x: Any, name: str = "x") -> Tensor:
         """Data (n, size) of the model's space as a tensor of spins; InvalidInput otherwise."""
-        return self._as_spins(super().configurations(x, name))
+        return self.as_latents(super().configurations(x, name))
 
     def losses(self, x: Tensor, condition: Tensor | None, generator: torch.Generator) -> Losses:
         """As of `DiffusionModel`; x of the model's space."""
-        return super().losses(self._as_spins(x), condition, generator)
+        return super().losses(self.as_latents(x), condition, generator)
 
-    def _as_spins(self, x: Tensor) -> Tensor:
+    def as_latents(self, x: Tensor) -> Tensor:
+        """Bits as spins."""
         return 2.0 * x - 1.0 if isinstance(self.space, Bits) else x
+
+    def as_configurations(self, x: Tensor) -> Tensor:
+        """Spins as bits, where the space is of bits."""
+        return 0.5 * (1.0 + x) if isinstance(self.space, Bits) else x
 
     # --- the law of the last step, and the guess --------------------------------------------------
 
@@ -139,21 +145,18 @@ class SpinDiffusion(DiffusionModel):
         """Configurations of the space, drawn from p(s | z_0)."""
         field = noise_field(z.double(), torch.tensor(log_snr, device=z.device))
         uniform = torch.rand(z.shape, generator=generator, device=z.device, dtype=torch.float64)
-        up = (uniform < torch.sigmoid(2.0 * field)).to(z.dtype)
-        return up if isinstance(self.space, Bits) else 2.0 * up - 1.0
+        probability = torch.sigmoid(2.0 * field)
+        up = (uniform < probability).to(z.dtype)
+        # A probability that is no number stays one, for `sample` to refuse, and is not "down".
+        up = torch.where(torch.isnan(probability), torch.nan, up)
+        return self.as_configurations(2.0 * up - 1.0)
 
     def guess(self, x: Tensor, log_snr: Tensor, condition: Tensor | None) -> Tensor:
         """As of `DiffusionModel`: E[s | x_t] (n, size)."""
         if self.prediction != "field":
             return super().guess(x, log_snr, condition)
         level = log_snr.to(x.dtype)
-        found: Tensor = self.network(x, level, condition)
-        if found.shape != x.shape:
-            raise InvalidInput(
-                f"The network answers {tuple(found.shape)} to x_t of shape {tuple(x.shape)}; the "
-                "same shape is needed."
-            )
-        return torch.tanh(noise_field(x, level) + found)
+        return torch.tanh(noise_field(x, level) + self.answer(x, level, condition))
 
     # --- the likelihood ---------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .schedules import Schedule, check_ends, whole_steps
+from .schedules import Schedule, check_ends, times, whole_steps
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SpinSchedule(Schedule):
 
     def log_snr(self, t: Any) -> np.ndarray:
         """See `Schedule.log_snr`."""
-        return -2.0 * np.log(np.tan(self._first + self._span * np.asarray(t, np.float64)))
+        return -2.0 * np.log(np.tan(self._first + self._span * times(t)))
 
     def at(self, t: Tensor) -> Tensor:
         """See `Schedule.at`."""

@@ -99,6 +99,7 @@ class VAE(LatentModel):
         super().__init__(space, n_conditions)
         check_width("n_latent", n_latent, space.size)
         self.n_latent, self.beta = int(n_latent), check_positive("beta", beta)
+        hidden = networks.layer_widths(hidden)
         read, write = space.size + self.n_conditions, n_latent + self.n_conditions
         first, second = seeds(rng, 2) if encoder is None or decoder is None else (0, 0)
         self.sites = law_of(space, variance, dtype)
@@ -106,7 +107,7 @@ class VAE(LatentModel):
             encoder = networks.dense(read, 2 * n_latent, hidden, rng=first, act=act, dtype=dtype)
         if decoder is None:
             decoder = networks.dense(
-                write, space.size, tuple(hidden)[::-1], rng=second, act=act, dtype=dtype
+                write, space.size, hidden[::-1], rng=second, act=act, dtype=dtype
             )
         check_network(encoder, "encoder", read, 2 * n_latent)
         check_network(decoder, "decoder", write, space.size)
@@ -130,11 +131,12 @@ class VAE(LatentModel):
         (`networks.lattice_reader`, `lattice_writer` with the channels mirrored). `settings` are
         `beta` and `variance`."""
         first, second = seeds(rng, 2)
+        channels = networks.layer_widths(channels, "channels")
         read = networks.lattice_reader(
             shape, 2 * n_latent, channels, rng=first, n_extra=n_conditions, act=act, dtype=dtype
         )
         write = networks.lattice_writer(
-            n_latent + n_conditions, shape, tuple(channels)[::-1], rng=second, act=act, dtype=dtype
+            n_latent + n_conditions, shape, channels[::-1], rng=second, act=act, dtype=dtype
         )
         return cls(
             kind(shape[0] * shape[1]), n_latent, n_conditions=n_conditions, encoder=read,

@@ -34,6 +34,7 @@ from ..training._arguments import check_at_least
 from ..training.descent import Descent
 from ..training.method import Carried
 from ..training.run import Run
+from ._decoders import check_finite
 from ._fit import _check_rate, _generator
 
 _PROBES = 64  # configurations whose energies tell one model from another in checkpoints
@@ -94,7 +95,9 @@ class FreeEnergyDescent(Method):
 
     @staticmethod
     def _array(shell: Any, x: torch.Tensor) -> np.ndarray:
-        return x.to("cpu", torch.float64).numpy().astype(shell.space.dtype)
+        # No -1 and +1 come of log-odds that are NaN; weights may be finite, and their sums not.
+        drawn = check_finite(x, "network")
+        return drawn.to("cpu", torch.float64).numpy().astype(shell.space.dtype)
 
 
 def fit_variational(
@@ -298,8 +301,9 @@ def _weighed(
     if number.ndim:
         raise InvalidInput(f"beta has shape {number.shape}; one number is needed.")
     check_model(shell, model, float(number))
-    x = shell.sample(n, rng=rng, condition=condition)
-    log_p = shell.log_prob(x, condition=condition)
+    given = shell.checked_conditions(condition, 1, "condition")  # one for all draws
+    x = shell.sample(n, rng=rng, condition=given)
+    log_p = shell.log_prob(x, condition=given)
     return x, reduced_energies(model, x, np.full(n, float(number))), log_p
 
 

@@ -17,11 +17,6 @@ def check_at_least(name: str, value: Any, least: int, what: str) -> None:
 
 def configurations(shell: Trainable, given: Any, name: str) -> np.ndarray:
     """Data (n, size) of the shell's space, n >= 1, or InvalidInput."""
-    if np.ma.isMaskedArray(given):
-        raise InvalidInput(
-            f"{name} is a masked array, and what lies behind its mask is no data. Leave out the "
-            "rows with gaps, or fill these in: x.filled(value)."
-        )
     x = shell.space.check(given, name)
     if x.ndim != 2 or not len(x):
         raise InvalidInput(

@@ -97,6 +97,13 @@ def put_shell(path: Any, tree: dict[str, Any], shell: Shell) -> History:
         fits = ours is not None and isinstance(theirs, np.ndarray)
         if not fits or tuple(ours.shape) != theirs.shape:  # type: ignore[union-attr]
             raise StoreError(f"{path} does not fit this shell: {name} has another shape, or none.")
+        dtype = str(ours.dtype).removeprefix("torch.")  # type: ignore[union-attr]
+        if theirs.dtype.name != dtype:
+            raise StoreError(
+                f"{path} holds a {name} of {theirs.dtype.name}, and this shell's is {dtype}: the "
+                f"run would not go on as it was. Make the shell with dtype=torch."
+                f"{theirs.dtype.name}."
+            )
         if not np.isfinite(theirs).all():
             raise StoreError(f"{path} holds a {name} that is not finite.")
     past = _field(path, tree, "history", dict)

@@ -63,6 +63,36 @@ def test_best_value_is_js(mu):
     assert value.value == pytest.approx(integrate.trapezoid(terms, x), abs=1e-9)
 
 
+@pytest.mark.parametrize(("at", "width"), [(0.0, 1e-3), (0.3, 1e-4), (-2.0, 0.01)])
+def test_narrow_law_beside_a_broad_one(at, width):
+    """The mean under the broad law must look where the narrow one is."""
+    broad, narrow = norm(0.0, 1.0), norm(at, width)
+    # In units of the narrow law's own width, on both sides of its centre.
+    z = np.concatenate([-np.geomspace(1e6, 1e-3, 300_001), np.geomspace(1e-3, 1e6, 300_001)])
+    x = (at + width * z)[np.abs(width * z) < 40.0]
+    log_p, log_q = broad.logpdf(x), narrow.logpdf(x)
+    log_m = np.logaddexp(log_p, log_q) - math.log(2.0)
+    parts = np.exp(log_p) * (log_p - log_m) + np.exp(log_q) * (log_q - log_m)
+    exact = 0.5 * float(integrate.trapezoid(parts, x))
+    for laws in ((broad.logpdf, narrow.logpdf), (narrow.logpdf, broad.logpdf)):
+        js, value = adversarial.jensen_shannon(*laws), adversarial.value(*laws)
+        assert js.value == pytest.approx(exact, abs=1e-8 + js.error)
+        assert 0.5 * value.value + math.log(2.0) == pytest.approx(js.value, abs=1e-11 + js.error)
+    # d KL(p_g || p_r) of the broad generator shifted, by the two parts that the peak divides.
+    narrow_score, broad_score = lambda x: (at - x) / width**2, np.negative
+    parts = [
+        adversarial.generator_gradient(
+            narrow.logpdf, broad.logpdf, narrow_score, broad_score, which
+        ).value
+        for which in ("minimax", "non-saturating", "both")
+    ]
+    weight = np.exp(log_p) / (1.0 + np.exp(np.clip(log_p - log_q, -700.0, 700.0)))
+    exact = -float(integrate.trapezoid(weight * (narrow_score(x) + x), x))
+    assert parts[2] == pytest.approx(-at / width**2, rel=1e-9, abs=1e-6)
+    assert parts[0] == pytest.approx(exact, rel=1e-6, abs=1e-6)
+    assert parts[0] + parts[1] == pytest.approx(parts[2], rel=1e-9, abs=1e-6)
+
+
 def bent(score, bend, size):
     return lambda x: score(x) + size * bend(x)
 
@@ -94,6 +124,18 @@ def test_label_moves_best_discriminator():
         score = adversarial.optimal_score(log_data(x), log_model(x), label)
         np.testing.assert_allclose(d, 1.0 / (1.0 + np.exp(-score)), rtol=1e-12)
         assert adversarial.optimal_discriminator(-3.0, -3.0, label) == pytest.approx(label / 2.0)
+
+
+def test_discriminator_where_one_density_vanishes():
+    for label in (1.0, 0.6):
+        assert adversarial.optimal_discriminator([0.0, -np.inf], [-np.inf, 0.0], label) == (
+            pytest.approx([label, 0.0])
+        )
+    logit = math.log(0.6 / 0.4)
+    assert adversarial.optimal_score([0.0, -np.inf], [-np.inf, 0.0], 0.6) == (
+        pytest.approx([logit, -np.inf])
+    )
+    assert adversarial.optimal_score(0.0, -np.inf) == np.inf
 
 
 def test_gradients_add_to_that_of_kl():
@@ -146,6 +188,8 @@ def test_penalised_slope_is_the_maximum(strength):
         (lambda: adversarial.optimal_discriminator(0.0, 0.0, 0.0), "label"),
         (lambda: adversarial.optimal_score(0.0, 0.0, 1.1), "label"),
         (lambda: adversarial.optimal_score("a", 0.0), "log_data"),
+        (lambda: adversarial.optimal_score(math.nan, 0.0), "log_data"),
+        (lambda: adversarial.optimal_discriminator([0.0, -math.inf], -math.inf), "vanish"),
         (lambda: adversarial.saturated_gradient(math.nan), "finite"),
         (lambda: adversarial.penalised_slope(1.0, 0.0), "penalty"),
         (

@@ -28,7 +28,7 @@ def calibrated(model, target):
     bars = model.levels().alpha_bar[1:]
     mse = np.array([target.mmse(bar / (1.0 - bar)) for bar in bars]) / target.space.size
     model.eval()
-    model._calibration = samplers.Calibration(bars, mse)
+    model._calibration = samplers.Calibration(bars, mse, samplers.fingerprint(model))
     return model
 
 
@@ -131,9 +131,49 @@ def test_calibration_measures_the_mmse(seed, assert_unbiased):
     assert len(model.sample(3, rng=1, method="ddpm-optimal")) == 3
     with pytest.raises(InvalidInput, match="30 steps"):
         model.sample(3, rng=1, method="ddpm-optimal", n_steps=10)
-    model.train()
-    with pytest.raises(InvalidInput, match="calibrate"):
+
+
+def test_calibration_ends_where_the_weights_change():
+    def made(rng):
+        return DiffusionModel(Reals(1), schedule=Linear(30), rng=rng)
+
+    def touched():
+        with torch.no_grad():
+            model.network.out.bias += 1.0
+
+    x = np.random.default_rng(1).normal(size=(20, 1))
+    for change in (
+        lambda: model.load_state_dict(made(3).state_dict()),
+        lambda: model.fit(x, epochs=1, rng=1, batch_size=20),
+        touched,
+    ):
+        model = made(2)
+        model.calibrate(x, rng=1)
+        model.train().eval()  # no change by itself
         model.sample(3, rng=1, method="ddpm-optimal")
+        change()
+        with pytest.raises(InvalidInput, match="changed since"):
+            model.sample(3, rng=1, method="ddpm-optimal")
+    model = DiffusionModel(Reals(1), schedule=LogLinear(), rng=2)
+    found = model.calibrate(x, rng=1, n_steps=5)
+    assert found.shape == (len(model.levels(5).alpha_bar) - 1,) == (6,)
+
+
+class Scaled(torch.nn.Module):
+    """Answers x_0 = condition."""
+
+    def forward(self, x, log_snr, condition=None):
+        return condition.expand_as(x) + 0.0 * x
+
+
+def test_conditions_reach_calibration_and_every_batch():
+    model = DiffusionModel(
+        Reals(1), schedule=Linear(30), network=Scaled(), prediction="x0", n_conditions=1
+    )
+    x = np.linspace(-3.0, 4.0, 11)[:, None]
+    np.testing.assert_allclose(model.sample(11, rng=1, condition=x, batch_size=4), x, atol=1e-5)
+    assert model.calibrate(x, rng=1, condition=x).max() < 1e-12
+    np.testing.assert_allclose(model.calibrate(x, rng=1, condition=2.0 * x), (x**2).mean())
 
 
 # --- posterior ------------------------------------------------------------------------------------
@@ -185,6 +225,44 @@ def test_gradient_guide_moves_towards_the_measurement():
     assert ((pulled - free) * (exact - free) > 0.0).all()
 
 
+def test_gradient_guide_is_the_likelihood_at_the_guess():
+    """Of one Gaussian, g = m + C a (x - a m) / w with w = a^2 C + v: the slope of -(g - y)^2 / 2R
+    by x is -(g - y) / R times a C / w, and the guess moves by v / a of it."""
+    mean, variance, y, R = 0.4, 1.7, -0.6, 0.3
+    model = perfect(Gaussian([mean], [[variance]]), LogLinear())
+    guide = GradientGuide(lambda x: -0.5 / R * ((x - y) ** 2).sum(dim=1))
+    x = np.linspace(-2.0, 2.0, 5)[:, None]
+    for level in (-2.0, 0.5, 4.0):
+        bar = 1.0 / (1.0 + np.exp(-level))
+        a, v = np.sqrt(bar), 1.0 - bar
+        w = bar * variance + v
+        guess = mean + variance * a / w * (x - a * mean)
+        exact = guess - v / a * (guess - y) / R * a * variance / w
+        column = torch.full((5, 1), level, dtype=torch.float64)
+        found = guide.guess(model, torch.as_tensor(x), column, None).numpy()
+        np.testing.assert_allclose(found, exact, rtol=1e-9, atol=1e-12)
+
+
+def test_nearly_redundant_measurements_in_single_precision():
+    model = DiffusionModel(
+        Reals(2), network=ExactDenoiser(Gaussian([0.0, 0.0], np.eye(2))), prediction="x0"
+    )
+    twice = LinearMeasurement([[1.0, 0.0], [1.0, 1e-9]], [0.5, 0.5], 1e-9)
+    x = model.sample(200, rng=1, likelihood=twice)
+    np.testing.assert_allclose(x[:, 0], 0.5, atol=1e-3)
+    assert 0.7 < x[:, 1].std() < 1.3  # 4 standard errors of 200 are 0.2
+
+
+def test_what_is_no_number_is_refused():
+    model = perfect(CORRELATED, Linear(30))
+    lost = GradientGuide(lambda x: (x * torch.nan).sum(dim=1))
+    with pytest.raises(InvalidInput, match="not finite"):
+        model.sample(3, rng=1, likelihood=lost)
+    for broken in (lambda x: x.detach().sum(dim=1), lambda x: x.detach().numpy().sum(axis=1)):
+        with pytest.raises(InvalidInput, match="differentiated"):
+            model.sample(3, rng=1, likelihood=GradientGuide(broken))
+
+
 # --- refusals -------------------------------------------------------------------------------------
 
 
@@ -196,6 +274,9 @@ def test_gradient_guide_moves_towards_the_measurement():
         ({"n_steps": 0}, "n_steps=0"),
         ({"n_steps": 31}, "at most"),
         ({"clip": (1.0, -1.0)}, "clip"),
+        ({"clip": 3}, "clip"),
+        ({"clip": ("a", "b")}, "clip"),
+        ({"likelihood": lambda x: x}, "LinearMeasurement"),
         ({"condition": 1.0}, "n_conditions"),
         ({"likelihood": LinearMeasurement(np.eye(2), [0.0, 0.0], 1.0)}, "2 coordinates"),
     ],
@@ -211,6 +292,8 @@ def test_bad_settings_are_refused(settings, words):
         (([[1.0, 0.0]], [0.0, 1.0], 1.0), "shape"),
         (([[1.0, 0.0]], [0.0], -1.0), "positive definite"),
         (([[1.0, np.nan]], [0.0], 1.0), "finite"),
+        (("a", [0.0], 1.0), "matrix"),
+        (([[1.0, 0.0], [1.0]], [0.0, 0.0], 1.0), "matrix"),
         (([[1.0, 0.0]], [0.0], np.eye(2)), "variance"),
     ],
 )

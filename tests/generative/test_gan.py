@@ -14,6 +14,7 @@ from statmech_ml.errors import InvalidInput, TrainingDiverged
 from statmech_ml.exact import adversarial
 from statmech_ml.generative import GAN
 from statmech_ml.generative import _adversarial as terms
+from statmech_ml.generative.critic_reading import js_reading, w1_reading
 from statmech_ml.spaces import Bits, Levels, Reals, Spins
 from statmech_ml.training import load_checkpoint
 
@@ -249,6 +250,77 @@ def test_lost_penalty_is_seen():
     assert "more" in gan.w1_from_critic(np.ones((5, 1)), rng=1).bias
 
 
+class Bowl(nn.Module):
+    """a(x) = x^2 / 2, whose slope is |x|, so that it tells where slopes are taken."""
+
+    def forward(self, x):
+        return 0.5 * x**2
+
+
+class Point(Shift):
+    """Every configuration at theta."""
+
+    def forward(self, z):
+        return self.theta + 0.0 * z
+
+
+def bowl(objective, **settings):
+    """Its model sits at 3, and `ones` are data; returns the GAN and what `losses` says of both."""
+    gan = GAN(
+        Reals(1), 1, objective, generator=Point(3.0), critic=Bowl(), dtype=torch.float64, **settings
+    )
+    ones = torch.ones((20_000, 1), dtype=torch.float64)
+    found = gan.losses(ones, None, gan.generator(1))
+    return gan, {name: value.item() for name, value in found.items()}
+
+
+def test_r1_is_half_the_squared_slope_at_data():
+    free, found = bowl("non-saturating")[1], bowl("non-saturating", gradient_penalty=0.4)[1]
+    assert found["penalty"] == pytest.approx(0.5)  # at the model's configurations 4.5
+    assert found["critic_loss"] == pytest.approx(free["critic_loss"] + 0.4 * 0.5)
+
+
+@pytest.mark.parametrize("one_sided", [False, True])
+def test_wasserstein_slopes_are_taken_between_data_and_model(one_sided):
+    gan, found = bowl("wasserstein", one_sided=one_sided)
+    # |a'| - 1 is uniform on (0, 2): mean square 4/3, and 0 at data, 4 at the model. Four errors.
+    assert found["penalty"] == pytest.approx(4.0 / 3.0, abs=4.0 * math.sqrt(64.0 / 45.0 / 20_000))
+    assert found["critic_loss"] == pytest.approx(0.5 * (9.0 - 1.0) + 10.0 * found["penalty"])
+    read = gan.w1_from_critic(np.ones((20_000, 1)), rng=1)
+    assert read.slope == pytest.approx(2.0, abs=4.0 * math.sqrt(1.0 / 3.0 / 20_000))
+    assert 2.9 < read.steepest < 3.0
+
+
+def test_errors_of_readings_are_those_of_two_means():
+    one, other = np.array([0.0, 2.0, 0.0, 2.0]), np.array([1.0, 4.0, 1.0, 4.0])
+    read = w1_reading(one, other, np.ones(4)).estimate
+    assert read.value == 1.0 - 2.5
+    assert read.stderr == pytest.approx(math.sqrt((4.0 / 3.0 + 3.0) / 4.0))
+    log_d, log_rest = -np.log1p(np.exp(-one)), -np.log1p(np.exp(other))
+    read = js_reading(one, other, smoothed=False).estimate
+    assert read.value == pytest.approx(0.5 * (log_d.mean() + log_rest.mean()) + math.log(2.0))
+    variance = 0.25 * (log_d.var(ddof=1) + log_rest.var(ddof=1))
+    assert read.stderr == pytest.approx(math.sqrt(variance / 4.0))
+
+
+def test_both_players_see_the_condition():
+    players = [nn.Linear(2, 1), nn.Linear(2, 1)]
+    with torch.no_grad():
+        for player in players:
+            player.weight.copy_(torch.tensor([[0.0, 2.0]]))  # of the condition alone
+            player.bias.zero_()
+    gan = GAN(Reals(1), 1, n_conditions=1, generator=players[0], critic=players[1])
+    t = np.array([[-1.0], [0.5], [3.0]])
+    np.testing.assert_allclose(gan.sample(3, rng=1, condition=t), 2.0 * t)
+    np.testing.assert_allclose(gan.scores(np.ones((3, 1)), condition=t), 2.0 * t[:, 0])
+    condition = gan.conditions(t, 3, "condition")
+    found = gan.losses(torch.ones((3, 1)), condition, gan.generator(1))
+    d = 1.0 / (1.0 + np.exp(-2.0 * t))
+    assert found["score_data"].item() == pytest.approx(d.mean(), rel=1e-6)
+    assert found["score_model"].item() == pytest.approx(d.mean(), rel=1e-6)
+    assert found["loss"].item() == pytest.approx(-np.log(d).mean(), rel=1e-6)
+
+
 def test_critic_of_js_reads_a_lower_bound(seed):
     """The best critic reads JSD, a weak one 0; neither reads more."""
     mu = 2.0
@@ -401,8 +473,13 @@ def test_conditional_lattice_trains():
         ({"n_latent": 0}, "n_latent"),
         ({"space": Levels(3, 4)}, "Reals, Spins or Bits"),
         ({"generator": nn.Linear(3, 5)}, r"\(2, 2\)"),
-        ({"critic": nn.Linear(3, 1)}, r"does not take \(2, 2\)"),
+        ({"critic": nn.Linear(3, 1)}, r"critic cannot read \(2, 2\)"),
+        ({"critic": nn.Embedding(2, 1)}, "critic cannot read"),
         ({"critic": torch.sigmoid}, "torch module"),
+        (
+            {"critic": nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1)), "gradient_penalty": 1.0},
+            "batch normalisation",
+        ),
         ({"rng": None}, "rng"),
     ],
 )
@@ -410,6 +487,29 @@ def test_bad_settings_are_refused(change, words):
     given = {"space": Reals(2), "n_latent": 3, "objective": "minimax", "rng": 1} | change
     with pytest.raises(InvalidInput, match=words):
         GAN(given.pop("space"), given.pop("n_latent"), given.pop("objective"), **given)
+
+
+def test_networks_keep_their_mode_and_lattice_makes_its_own():
+    critic = nn.Sequential(nn.Linear(2, 1), nn.Dropout(0.5)).eval()
+    critic[1].train()
+    GAN(Reals(2), 3, critic=critic, rng=1)
+    assert [part.training for part in critic.modules()] == [False, False, True]
+    with pytest.raises(InvalidInput, match="lattice makes both"):
+        GAN.lattice((4, 4), 2, critic=nn.Linear(16, 1), rng=1)
+
+
+def test_no_early_stopping_by_a_loss_that_judges_nothing():
+    with pytest.raises(InvalidInput, match="divergences"):
+        small().fit(plane(), epochs=1, rng=1, validation_data=plane(9), early_stopping=1)
+
+
+@pytest.mark.parametrize("space", [Reals(2), Spins(2), Bits(2)])
+def test_generator_that_is_no_number_is_refused(space):
+    gan = GAN(space, 2, rng=1)
+    with torch.no_grad():
+        gan.generator_network[0].weight.fill_(math.nan)
+    with pytest.raises(InvalidInput, match="finite"):
+        gan.sample(3, rng=1)
 
 
 def test_bad_data_and_questions_are_refused():

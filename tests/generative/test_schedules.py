@@ -17,6 +17,7 @@ from statmech_ml.generative import (
     LogLinear,
 )
 from statmech_ml.generative.schedules import TERMINAL_KL
+from statmech_ml.generative.spin_schedule import SpinSchedule
 from statmech_ml.spaces import Reals
 
 SCHEDULES = [Linear(50), Linear(1000), Cosine(10), Cosine(1), LogLinear(steps=20), LogLinear()]
@@ -85,6 +86,17 @@ def test_learned_ends_cannot_cross_their_bounds():
         (lambda: Cosine(10, most=1.0), "between 0 and 1"),
         (lambda: LogLinear(-9.0, 9.0), "higher"),
         (lambda: LogLinear(math.nan), "finite"),
+        (lambda: LogLinear("a", -10.0), "high='a'"),
+        (lambda: LogLinear(37.0), "32"),
+        (lambda: LogLinear(10.0, -100.0), "32"),
+        (lambda: LogLinear(32.0).levels(100_000), "same number"),
+        (lambda: LogLinear().log_snr(2.0), r"\[0, 1\]"),
+        (lambda: SpinSchedule().log_snr([0.5, math.nan]), r"\[0, 1\]"),
+        (lambda: LearnedLogSNR(rng=1).log_snr(-0.1), r"\[0, 1\]"),
+        (lambda: LogLinear().log_snr("a"), "numbers"),
+        (lambda: LearnedLogSNR(rng=1, high=-4.65, low=-5.0), "apart"),
+        (lambda: Linear(100, first="x"), "first='x'"),
+        (lambda: Levels("abc"), "numbers"),
         (lambda: Levels([0.5, 0.7]), "falling"),
         (lambda: Levels([1.1, 0.1]), "falling"),
         (lambda: LearnedLogSNR(rng=1, low=-1.0), "sqrt"),

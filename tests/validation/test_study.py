@@ -18,17 +18,19 @@ from statmech_ml.models import Ising
 from validation import report
 from validation.__main__ import main
 from validation.runner import run_checks
-from validation.study import CONTROLS, Plan, Task, document
+from validation.study import CONTROLS, Plan, Task, document, figures
 from validation.study import run as study_run
 from validation.study.answers import Answer, answers, combined_z, law
 from validation.study.classifier import tell_apart
+from validation.study.fingerprint import fingerprint
 from validation.study.jobs import Bits, Trained
 from validation.study.judge import bits_above_entropy, scores
+from validation.study.learners import LEARNERS
 from validation.study.observables import along_axes, measure, names
 from validation.study.page import render
 from validation.study.results import load, read, write
 from validation.study.table import tables
-from validation.study.words import sentence, wrong
+from validation.study.words import sentence, shown_bits, wrong
 
 T = 2.3
 ROOT = Path(__file__).parents[2]
@@ -93,7 +95,7 @@ def test_exact_draws_have_no_deviation(seed, assert_unbiased):
         pytest.param(
             z_scores(change=lambda x: np.where(x.sum(1, keepdims=True) < 0, -x, x)), id="one sign"
         ),
-        pytest.param(z_scores(change=lambda x: np.repeat(x[::20], 20, axis=0)), id="few samples"),
+        pytest.param(z_scores(change=lambda x: np.repeat(x[::400], 400, axis=0)), id="few samples"),
     ],
 )
 def test_wrong_samples_deviate(mutant, seed, assert_rejected):
@@ -116,9 +118,18 @@ def test_errors_of_the_answer_count():
     assert combined_z(1.0, 0.5, Answer(0.0, 0.0, "")) == 2.0
 
 
-def test_collapsed_model_has_no_error():
-    found = measure(np.ones((100, 16), np.int8), T)
-    assert all(value is None for value in found.values())
+def test_collapsed_model_has_values_but_no_z(truth):
+    x = np.ones((100, 16), np.int8)
+    assert all(estimate.stderr == 0.0 for estimate in measure(x, T).values())
+    found = scores(x, truth)
+    assert all(o["z"] is None for o in found.values())
+    assert found["energy"]["value"] == -2.0
+    assert found["energy"]["relative"] == pytest.approx(
+        -2.0 / abs(truth.values["energy"].value) + 1
+    )
+    assert found["specific heat"]["relative"] == -1.0
+    nothing = measure(np.tile([1, -1], (100, 8)).astype(np.int8), T)  # m = 0: 0 / 0
+    assert nothing["Binder cumulant"] is None
 
 
 @pytest.mark.slow
@@ -149,6 +160,40 @@ def test_bits_of_another_temperature(seed):
     exact = (u / (1.2 * T) + other.log_z / 16 - law(4, T).entropy) / np.log(2.0)
     assert abs(found["above_entropy"] - exact) < 4.0 * found["stderr"]
     assert found["above_entropy"] > 10.0 * found["stderr"]
+
+
+@pytest.mark.parametrize("no_number", [-np.inf, np.nan])
+def test_a_law_without_some_configuration_is_not_exact(no_number, study):
+    """One held-out configuration without a likelihood: no number, and words that say so."""
+    x = draws(1000, 1)
+    values = law(4, T).log_prob(x)
+    values[7] = no_number
+    found = bits_of(lambda x, s: Bits(values, "exact", ""), x)
+    assert not np.isfinite(found["above_entropy"])
+    row = json.loads(json.dumps(study["results"][0])) | {
+        "bits": found | {"above_entropy": None, "stderr": None}, "epochs": 3,
+    }  # fmt: skip
+    assert "probability zero, or no number" in sentence(row)
+    drawn = {**study, "results": [row, study["results"][1]]}
+    assert "infinite, or not known" in _texts(figures.cost(drawn))
+    assert "inf or ?" in render(drawn)
+
+
+def _texts(figure):
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def test_doubt_in_an_estimate_is_said(study):
+    bits = {"above_entropy": -0.02, "stderr": 0.001, "kind": "estimate", "entropy": 1.0, "n": 9}
+    row = {**study["results"][0], "epochs": 3, "bits": bits | {"method": "AIS (low ess)"}}
+    assert "-0.0200(10) bits per spin above the entropy, which is not to be trusted" in sentence(
+        row
+    )
+    assert shown_bits(row["bits"]) == "~ -0.0200(10) ?"
+    assert shown_bits(bits | {"method": "AIS (ok)"}) == "~ -0.0200(10)"
+    axes = figures.cost({**study, "results": [row, study["results"][1]]}).axes[0]
+    low, high = axes.get_xlim()
+    assert low < -0.02 < study["results"][1]["bits"]["above_entropy"] < high  # both are seen
 
 
 def test_error_of_log_z_counts():
@@ -212,6 +257,29 @@ def test_result_of_other_settings_is_refused(tmp_path):
         read(other, tmp_path)
 
 
+def test_result_of_another_training_is_refused(tmp_path):
+    """A file without a fingerprint is taken; one of other code is not."""
+    *_, task = plan().tasks()
+    kept = {"task": task.to_json(), "learner": fingerprint(task)}
+    for result in ({"task": task.to_json()}, kept):
+        write(result, task, tmp_path)
+        assert read(task, tmp_path) == result
+    write(kept | {"learner": "0123456789abcdef"}, task, tmp_path)
+    with pytest.raises(StoreError, match="trained in another way"):
+        read(task, tmp_path)
+    assert fingerprint(task) != fingerprint(Task(**task.to_json() | {"share": 1.0}))
+
+
+def test_updates_are_counted():
+    """By hand: 36,000 / 200 a step of an epoch, or 40,000, or of the RBM 40,000 / 1000."""
+    *_, task = Plan((8,), (2.0,), ("vae",)).tasks()
+    assert {name: learner.updates(task) for name, learner in LEARNERS.items()} == {
+        "rbm": 500 * 40, "vae": 80 * 180, "hvae": 55 * 180, "diffusion": 28 * 180,
+        "gan": 13 * 200 // 2, "wgan-gp": 11 * 200 // 6, "autoregressive": 11 * 180,
+        "variational": 500 * 50,
+    }  # fmt: skip
+
+
 def test_what_is_no_study_is_refused(tmp_path):
     (tmp_path / "results.json").write_text('{"format": "statmech-ml validation 1"}')
     with pytest.raises(StoreError, match=r"not the results\.json of a study"):
@@ -256,6 +324,7 @@ def test_done_tasks_are_not_done_again(study, tmp_path, monkeypatch):
     assert again["results"] == study["results"]
     assert told == ["2 of 2 tasks were done already"]
     assert load(tmp_path / "results.json")["results"] == study["results"]
+    assert study_run.run(plan(), tmp_path) == again  # with the times and versions of before
 
 
 def test_words_come_from_numbers(study):
@@ -268,7 +337,9 @@ def test_words_come_from_numbers(study):
         o["z"] = 3.9
     assert "no observable is off by more than 2,000 samples show" in sentence(changed)
     changed["observables"]["energy"]["z"] = None
-    assert "energy never varies" in sentence(changed)
+    assert "energy never varies, " in sentence(changed)
+    changed["observables"]["energy"]["relative"] = None
+    assert "energy never varies; " in sentence(changed)
 
 
 def test_page_and_table_show_every_row(study):
@@ -279,6 +350,7 @@ def test_page_and_table_show_every_row(study):
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(tables(study))
     printed = console.export_text()
+    assert "learnt from 360 of the same 400 configurations" in page
     for text in (page, printed):
         assert "exact data" in text
         assert "1.05 T data" in text

@@ -62,7 +62,9 @@ def perfect(
     if schedule.steps is not None:
         bars = model.levels().alpha_bar[1:]
         mse = np.array([target.mmse(bar / (1.0 - bar)) for bar in bars]) / target.space.size
-        model._calibration = _diffusion_samplers.Calibration(bars, mse)
+        model._calibration = _diffusion_samplers.Calibration(
+            bars, mse, _diffusion_samplers.fingerprint(model)
+        )
     return model
 
 

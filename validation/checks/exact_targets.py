@@ -76,6 +76,19 @@ def _right(answer: Array, x: Array, a: Any, v: Any) -> Array:
     return answer
 
 
+# Functions with names, so that a check can be sent to another process.
+def _times_variance(s: Array, x: Array, a: Any, v: Any) -> Array:
+    return v * s
+
+
+def _turned(s: Array, x: Array, a: Any, v: Any) -> Array:
+    return -s
+
+
+def _noise(d: Array, x: Array, a: Any, v: Any) -> Array:
+    return (x - a * d) / np.sqrt(v)
+
+
 def _formulas(
     seed: int, scale: int, *, score: Change = _right, denoiser: Change = _right
 ) -> list[Measurement]:
@@ -343,12 +356,12 @@ CHECKS = (
         (
             Mutant(
                 "score without its 1/(1 - abar)",
-                partial(_formulas, score=lambda s, x, a, v: v * s),
+                partial(_formulas, score=_times_variance),
             ),
-            Mutant("score of the other sign", partial(_formulas, score=lambda s, x, a, v: -s)),
+            Mutant("score of the other sign", partial(_formulas, score=_turned)),
             Mutant(
                 "the noise taken for x_0",
-                partial(_formulas, denoiser=lambda d, x, a, v: (x - a * d) / np.sqrt(v)),
+                partial(_formulas, denoiser=_noise),
             ),
         ),
     ),

@@ -1,9 +1,9 @@
 """The study's table in docs/generative.md, between its markers.
 
-python -m validation.study.document validation/study-default.json docs/generative.md
+python -m validation.study.document validation/study-default.json docs/generative.md docs/figures
 
-writes it anew; a test fails when document and results drift apart. study-default.json is the
-results.json of `python examples/generative_ising.py`, whose figures stand in docs/figures.
+writes it and its figures anew; a test fails when document and results drift apart. The results are
+the results.json of `python examples/generative_ising.py`.
 """
 
 import sys
@@ -13,10 +13,22 @@ from typing import Any
 from statmech_ml.errors import StoreError
 
 from . import results
-from .figures import panels
+from .figures import panels, save
 from .observables import SCALARS
 from .table import HEADS
-from .words import BOUND, LEVEL, deviations, percent, shown_bits, shown_z, worst_distance
+from .words import (
+    BOUND,
+    LEVEL,
+    deviations,
+    doubt,
+    learnt,
+    remark,
+    shown_bits,
+    shown_z,
+    signed,
+    updates,
+    worst_distance,
+)
 
 START, END = "<!-- study -->\n", "<!-- /study -->"
 
@@ -25,11 +37,11 @@ def section(study: dict[str, Any]) -> str:
     """Tables and sentences of all sizes and temperatures, as Markdown."""
     parts = []
     for name, rows in panels(study):
-        heads = ["model", "bits/spin", "C2ST %", *HEADS.values(), "G(r), worst", "training s"]
+        heads = ["model", "bits/spin", "C2ST %", *HEADS.values(), "G(r), worst", "updates", "s"]
         heads = [head.replace("|m|", "abs m") for head in heads]
         lines = [f"**{name}**", "", _line(heads), _line(["---"] * len(heads))]
         lines += [_line(_cells(row)) for row in rows]
-        said = [f"- {row['title']}: {deviations(row)}." for row in rows if row["epochs"]]
+        said = [f"- {row['title']}: {_said(row)}." for row in rows if row["epochs"]]
         parts.append("\n".join([*lines, "", *said, ""]))
     return "\n".join(parts) + "\n" + _about(study) + "\n"
 
@@ -45,31 +57,40 @@ def insert(text: str, study: dict[str, Any]) -> str:
 
 def _cells(row: dict[str, Any]) -> list[str]:
     bits, found, worst = row["bits"], row["classifier"], worst_distance(row)
-    cost = "" if bits is None else shown_bits(bits)
-    if bits is not None and bits["kind"] == "lower bound":
-        cost = "≤ " + cost
+    cost = "" if bits is None else shown_bits(bits).replace("<=", "≤")
     return [
         row["title"],
         cost,
         _bold(f"{100 * found['accuracy']:.1f}", found["p_value"] < LEVEL),
         *(_deviation(row["observables"][name]) for name in SCALARS),
         f"r = {worst[2:-1]}: {_deviation(row['observables'][worst])}",
+        updates(row),
         f"{row['seconds']['training']:.0f}" if row["epochs"] else "",
     ]
 
 
+def _said(row: dict[str, Any]) -> str:
+    """What is wrong, and what casts doubt on the row."""
+    doubts = [doubt(row["bits"] or {"kind": "none"}).removeprefix(", "), *row["notes"]]
+    return "; ".join([deviations(row), *(said for said in doubts if said)])
+
+
 def _deviation(o: dict[str, Any]) -> str:
-    if o["z"] is None:
+    if o["relative"] is None:
         return "**never varies**"
-    sign = "+" if o["relative"] >= 0 else "−"
-    return _bold(f"{sign}{percent(abs(o['relative']))} ({shown_z(o['z'])})", abs(o["z"]) >= BOUND)
+    z = "never varies" if o["z"] is None else shown_z(o["z"])
+    return _bold(f"{signed(o['relative'], '−')} ({z})", o["z"] is None or abs(o["z"]) >= BOUND)
 
 
 def _about(study: dict[str, Any]) -> str:
     task, versions = study["results"][0]["task"], study["versions"]
+    remarks = {row["title"]: remark(row) for row in study["results"] if remark(row)}
+    said = "".join(f" Of {title}: {text}." for title, text in remarks.items())
     return (
-        f"{task['n_train']:,} configurations learnt, {task['n_judged']:,} samples judged, seed "
-        f"{study['seed']}; Python {versions['python']}, torch {versions['torch']}."
+        f"{learnt(task)}{said}\n\n"
+        f"{task['n_judged']:,} samples judged, seed {study['seed']}; Python {versions['python']}, "
+        f"torch {versions['torch']}; s: seconds of training on one core, which other work may have "
+        "shared."
     )
 
 
@@ -82,5 +103,6 @@ def _line(cells: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    path = Path(sys.argv[2])
-    path.write_text(insert(path.read_text(), results.load(Path(sys.argv[1]))))
+    stored, path = results.load(Path(sys.argv[1])), Path(sys.argv[2])
+    path.write_text(insert(path.read_text(), stored))
+    save(stored, Path(sys.argv[3]))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .observables import SCALARS, distances
-from .words import BOUND, percent, shown_z
+from .words import BOUND, shown_z, signed
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5f6b76"
 # Okabe and Ito's colours and markers, which differ both: eight models at most before they repeat.
@@ -42,9 +42,13 @@ def panels(study: dict[str, Any]) -> Panels:
 
 
 def cost(study: dict[str, Any]) -> Any:
-    """Bits per spin above the entropy: points, or arrows to the left where it is at most that."""
+    """Bits per spin above the entropy: points, or arrows to the left where it is at most that.
+
+    On a logarithmic axis; linear between -0.001 and 0.001 where an estimate falls below 0. A model
+    whose cost is not finite is said to have none.
+    """
     shown = [
-        (name, [r for r in rows if r["bits"] and r["bits"]["stderr"]])
+        (name, [r for r in rows if r["bits"] and r["bits"]["above_entropy"] != 0.0])
         for name, rows in panels(study)
     ]
     shown = [(name, rows) for name, rows in shown if rows]
@@ -53,6 +57,12 @@ def cost(study: dict[str, Any]) -> Any:
     for panel, (name, rows) in zip(axes, shown, strict=True):
         for row in rows:
             place, found = titles.index(row["title"]), row["bits"]
+            if found["above_entropy"] is None:
+                panel.text(
+                    0.98, place, "infinite, or not known", ha="right", va="center", fontsize=7.5,
+                    transform=panel.get_yaxis_transform(), color=ORANGE,
+                )  # fmt: skip
+                continue
             bound, control = found["kind"] == "lower bound", not row["epochs"]
             colour = GREY if control else (ORANGE if bound else BLUE)
             panel.errorbar(
@@ -63,9 +73,14 @@ def cost(study: dict[str, Any]) -> Any:
                 f"{found['above_entropy']:.2g}", (found["above_entropy"], place),
                 xytext=(0, 7), textcoords="offset points", ha="center", fontsize=7.5, color=colour,
             )  # fmt: skip
-        values = [max(r["bits"]["above_entropy"], r["bits"]["stderr"]) for r in rows]
-        panel.set_xscale("log")
-        panel.set_xlim(0.5 * min(values), 2.5 * max(values))
+        values = [v for r in rows if (v := r["bits"]["above_entropy"]) is not None] or [1.0]
+        if min(values) > 0.0:
+            panel.set_xscale("log")
+            panel.set_xlim(0.5 * min(values), 2.5 * max(values))
+        else:
+            panel.set_xscale("symlog", linthresh=1e-3)
+            panel.set_xlim(2.0 * min(*values, -5e-4), 2.5 * max(*values, 1e-3))
+            panel.axvline(0.0, color="0.6", lw=1)
         panel.set_ylim(len(titles) - 0.5, -0.7)
         panel.set_yticks(range(len(titles)), titles)
         panel.set_title(f"{name} (entropy {rows[0]['bits']['entropy']:.4f})", fontsize=10)
@@ -86,14 +101,16 @@ def observables(study: dict[str, Any]) -> Any:
         for i, row in enumerate(rows):
             for j, column in enumerate(columns):
                 o = row["observables"][farthest if column == "G" else column]
-                if o["z"] is None:
+                share = o["relative"]
+                if share is None:
                     panel.text(j, i, "fixed", ha="center", va="center", fontsize=7)
                     cells[i, j] = np.nan
                     continue
-                share, bad = o["relative"], abs(o["z"]) >= BOUND
+                bad = o["z"] is None or abs(o["z"]) >= BOUND
                 cells[i, j] = np.sign(share) * np.log1p(abs(share) / 0.002)
+                z = "fixed" if o["z"] is None else f"z {shown_z(o['z'])}"
                 panel.text(
-                    j, i, f"{'+' if share >= 0 else '−'}{percent(abs(share))}\nz {shown_z(o['z'])}",
+                    j, i, f"{signed(share, '−')}\n{z}",
                     ha="center", va="center", fontsize=7,
                     fontweight="bold" if bad else "normal", color="black" if bad else GREY,
                 )  # fmt: skip

@@ -1,5 +1,6 @@
 """One task: train a model (or take a control), draw samples, and judge them."""
 
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from . import classifier
 from .answers import Answers, answers, combined_z, law
 from .data import Data, load
+from .fingerprint import fingerprint
 from .jobs import Bits, Job, Trained
 from .learners import LEARNERS
 from .observables import measure
@@ -32,10 +34,10 @@ def run(task: Task, folder: Path, device: str = "cpu") -> dict[str, Any]:
     data = load(task, folder)
     shared = replace(task, model="data")  # one reference run for all models
     truth = answers(task.size, task.temperature, seed=shared.seed_for("answers"))
-    epochs, cpu = 0, time.process_time()
+    epochs, networks, cpu = 0, False, time.process_time()
     if task.model in LEARNERS:
         learner = LEARNERS[task.model]
-        epochs = learner.epochs(task)
+        epochs, networks = learner.epochs(task), learner.networks
         checkpoint = folder / f"{task.name}.safetensors"
         trained = learner.learn(Job(task, data.train, epochs, checkpoint, device))
     else:
@@ -60,7 +62,8 @@ def run(task: Task, folder: Path, device: str = "cpu") -> dict[str, Any]:
             "sampling": round(drawing, 2),
             "all": round(time.perf_counter() - began, 2),
         },
-        "device": device,
+        "device": device if networks else "cpu",
+        "learner": fingerprint(task),
     }
 
 
@@ -68,8 +71,8 @@ def scores(samples: np.ndarray, truth: Answers) -> dict[str, dict[str, Any]]:
     """Each quantity beside what is true: relative error, and z at this number of samples.
 
     The relative error counts in units of the exact value's size, so that "too high" means greater
-    (energies are negative). `None` where there is no number: of a quantity that never varies, or
-    relative to zero.
+    (energies are negative). `None` where there is no number: the z of a quantity that never varies,
+    and what is relative to zero.
     """
     found = {}
     for name, estimate in measure(samples, truth.temperature).items():
@@ -88,7 +91,7 @@ def scores(samples: np.ndarray, truth: Answers) -> dict[str, dict[str, Any]]:
             "stderr": estimate.stderr,
             "relative": (estimate.value - exact.value) / size if size else None,
             "relative_stderr": error / size if size else None,
-            "z": combined_z(estimate.value, estimate.stderr, exact),
+            "z": combined_z(estimate.value, estimate.stderr, exact) if estimate.stderr else None,
         }
     return found
 
@@ -99,14 +102,17 @@ def bits_above_entropy(
     """Bits per spin above the entropy, on held-out configurations x (n, L * L).
 
     log p_exact is known of each configuration (Kaufman) and fluctuates with the model's log p, so
-    the mean of the difference has a small error; it is KL(data || model) / (N log 2).
+    the mean of the difference has a small error; it is KL(data || model) / (N log 2). It is not
+    finite, and has no error, for a model that gives a held-out configuration probability 0.
     """
     if trained.log_likelihood is None:
         return None
     found = trained.log_likelihood(x, seed)
     k, unit = len(found.values), x.shape[1] * np.log(2.0)
     excess = (truth.log_prob(x[:k]) - found.values) / unit
-    stderr = float(np.hypot(excess.std(ddof=1) / k**0.5, found.common / unit))
+    finite = bool(np.isfinite(excess).all())
+    spread = excess.std(ddof=1) if finite else math.nan
+    stderr = float(np.hypot(spread / k**0.5, found.common / unit))
     return {
         "above_entropy": float(excess.mean()),
         "stderr": stderr,

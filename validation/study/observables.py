@@ -7,6 +7,7 @@ and <m>, which is 0 by symmetry: a model that learnt one sign only has the right
 is a function of means, and its error that of a jackknife over independent draws.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -54,8 +55,8 @@ def along_axes(x: np.ndarray) -> np.ndarray:
 def measure(x: np.ndarray, temperature: float) -> dict[str, Estimate | None]:
     """Estimates by name from independent configurations x (n, L * L).
 
-    None stands for a quantity that never varies over the samples, which has no error: that of a
-    collapsed model.
+    The error is 0 of a quantity that never varies over the samples: that of a collapsed model.
+    None stands for one that is then 0 / 0.
     """
     L = round(x.shape[-1] ** 0.5)
     energy = Ising(lattices.square(L, L)).energy(x) / L**2
@@ -79,11 +80,14 @@ def _estimate(
     formula: Callable[..., Any], L: int, temperature: float, *series: np.ndarray
 ) -> Estimate | None:
     """Draws are chains of length one: nothing is correlated, and every draw is a block."""
-    if all(np.ptp(x) == 0.0 for x in series):
-        return None
     try:
-        return jackknife(
-            lambda *means: formula(L, temperature, *means), *(x[:, None] for x in series)
-        )
-    except InvalidInput:  # varies, but the quantity does not respond: no error either
-        return None
+        if any(np.ptp(x) > 0.0 for x in series):
+            return jackknife(
+                lambda *means: formula(L, temperature, *means), *(x[:, None] for x in series)
+            )
+    except InvalidInput:  # varies, but the quantity does not respond
+        pass
+    with np.errstate(invalid="ignore"):
+        value = float(formula(L, temperature, *(x.mean() for x in series)))
+    n = len(series[0])
+    return Estimate(value, 0.0, 0.5, n, n) if math.isfinite(value) else None

@@ -15,12 +15,14 @@ from .table import HEADS
 from .words import (
     BOUND,
     LEVEL,
-    percent,
+    learnt,
     sentence,
     shown_bits,
     shown_p,
     shown_z,
+    signed,
     told_apart,
+    updates,
     worst_distance,
 )
 
@@ -60,14 +62,17 @@ def render(study: dict[str, Any]) -> str:
 <header class="good"><h1>Generative models on the Ising model</h1>
 <p>{html.escape(study["started"])} &middot; {versions}</p>
 <div class="cards">{_cards(study)}</div></header>
-<p>Every model learnt the same {task["n_train"]:,} configurations of each torus, in epochs that take
-them about the same time on one core. What {task["n_judged"]:,} independent samples of each say is
-put against what is known: energy, specific heat and entropy exactly (Kaufman), |m|, susceptibility,
-Binder cumulant and correlation function exactly up to L = 10 (transfer matrix), and beyond from a
-long Swendsen-Wang run, whose errors are counted in. z is the deviation in errors of that many
-samples: it says what is <em>detectable</em> with them, the percentage says how large it is. Bold:
-|z| &ge; {BOUND:g}, or a classifier with p &lt; {LEVEL:g}, both fixed beforehand. Two rows judge the
-judge: fresh exact data, of which nothing may be bold, and data {WRONG - 1:.0%} too hot.</p>
+<p>{html.escape(learnt(task), quote=False)}</p>
+<p>What {task["n_judged"]:,} independent samples of each say is put against what is known: energy,
+specific heat and entropy exactly (Kaufman), |m|, susceptibility, Binder cumulant and correlation
+function exactly up to L = 10 (transfer matrix), and beyond from a long Swendsen-Wang run, whose
+errors are counted in. z is the deviation in errors of that many samples: it says what is
+<em>detectable</em> with them, the percentage says how large it is. The errors are those of the
+samples themselves: a model that varies too little gets a large z for that reason too. Bold:
+|z| &ge; {BOUND:g}, or a classifier with p &lt; {LEVEL:g}, both fixed beforehand. Bits per spin
+above the entropy: &le; where the model's likelihood is a bound, ~ where log Z is estimated, ? where
+that estimate says it is in doubt. Two rows judge the judge: fresh exact data, of which nothing may
+be bold, and data {WRONG - 1:.0%} too hot.</p>
 {"".join(_table(name, rows) for name, rows in groups)}
 <h2>What each model gets wrong</h2>
 {"".join(_sentences(name, rows) for name, rows in groups)}
@@ -86,7 +91,8 @@ class _Numbers:
 _CAPTIONS = {
     "cost": "<p>KL(data, model) per spin, in bits, on held-out data: the mean of log p of the exact"
     " law, known for every configuration, minus the model's. Arrows: the model's likelihood is a"
-    " lower bound, so it costs at most that. GANs have none.</p>",
+    " lower bound, so it costs at most that. GANs have none. The RBM's log Z is estimated by AIS: "
+    "that errs low if anything, and the bits with it.</p>",
     "observables": "<p>Relative error and z at {task.judged} samples; bold where |z| is beyond the "
     "bound. Red is too high, blue too low.</p>",
     "correlations": "<p>Spins a distance r apart along an axis; below, the deviation from the true "
@@ -119,7 +125,7 @@ def _table(name: str, rows: list[dict[str, Any]]) -> str:
         for row in rows
     )
     return f"""<h2>{name}</h2><table class="data"><thead><tr><th>model<th>bits per spin
-<th>classifier{heads}<th>G(r), worst<th>parameters<th>train s</tr></thead>
+<th>classifier{heads}<th>G(r), worst<th>parameters<th>updates<th>train s</tr></thead>
 <tbody>{lines}</tbody></table>"""
 
 
@@ -127,8 +133,8 @@ def _bits(row: dict[str, Any]) -> str:
     found = row["bits"]
     if found is None:
         return "none"
-    most = "&le; " if found["kind"] == "lower bound" else ""
-    return f'<span title="{html.escape(found["method"])}">{most}{shown_bits(found)}</span>'
+    shown = shown_bits(found).replace("<=", "&le;")
+    return f'<span title="{html.escape(found["method"])}">{shown}</span>'
 
 
 def _accuracy(row: dict[str, Any]) -> str:
@@ -143,12 +149,12 @@ def _worst(row: dict[str, Any]) -> str:
 
 
 def _cell(o: dict[str, Any]) -> str:
-    if o["z"] is None:
+    if o["relative"] is None:
         return "<b>never varies</b>"
-    sign = "+" if o["relative"] >= 0 else "&minus;"
-    text = f"{sign}{percent(abs(o['relative']))} ({shown_z(o['z'])})"
+    z = "never varies" if o["z"] is None else shown_z(o["z"])
+    text = f"{signed(o['relative'], '&minus;')} ({z})"
     about = f"{o['value']:.6g} +- {o['stderr']:.2g}, true {o['exact']:.6g} ({o['source']})"
-    return _bold(text, abs(o["z"]) >= BOUND, about)
+    return _bold(text, o["z"] is None or abs(o["z"]) >= BOUND, about)
 
 
 def _bold(text: str, yes: bool, about: str) -> str:
@@ -157,10 +163,10 @@ def _bold(text: str, yes: bool, about: str) -> str:
 
 
 def _size(row: dict[str, Any]) -> str:
-    """Parameters, and seconds of training."""
+    """Parameters, updates, and seconds of training."""
     if not row["epochs"]:
-        return "<td><td>"
-    return f"<td>{row['parameters']:,}<td>{row['seconds']['training']:.0f}"
+        return "<td><td><td>"
+    return f"<td>{row['parameters']:,}<td>{updates(row)}<td>{row['seconds']['training']:.0f}"
 
 
 def _sentences(name: str, rows: list[dict[str, Any]]) -> str:

@@ -1,7 +1,9 @@
 """A study on disk: one JSON file a task, written when the task is done, and results.json of all.
 
 A task whose file exists is not done again, so a study that was stopped goes on where it was; what a
-training had reached stands in its checkpoint. A file of other settings is refused, not overwritten.
+training had reached stands in its checkpoint. A file of other settings, or of a model that was
+trained in another way (`fingerprint`, where the file has one), is refused, not overwritten. The
+versions in results.json are those of the run that did the last task.
 """
 
 import json
@@ -13,6 +15,7 @@ from typing import Any
 from ising_data._files import write_atomically
 from statmech_ml.errors import StoreError
 
+from .fingerprint import fingerprint
 from .plan import Task
 
 FORMAT = "statmech-ml study 1"
@@ -26,7 +29,7 @@ def path_of(task: Task, folder: Path) -> Path:
 def read(task: Task, folder: Path) -> dict[str, Any] | None:
     """The result of a task, or None where it is not done.
 
-    Raises StoreError for a file that is damaged, or holds a task with other settings.
+    Raises StoreError for a file that is damaged, or holds a task with other settings or learner.
     """
     path = path_of(task, folder)
     if not path.exists():
@@ -37,6 +40,12 @@ def read(task: Task, folder: Path) -> dict[str, Any] | None:
             f"{path} is the result of other settings ({found.get('task')}) than those asked for "
             f"({task.to_json()}). Choose another folder, or remove the file."
         )
+    if (trained := found.get("learner")) is not None and trained != fingerprint(task):
+        raise StoreError(
+            f"{path} is the result of a {task.model} that was trained in another way than it would "
+            "be now (validation/study/learners.py has changed, or Python's version). Choose "
+            "another folder, or remove the file."
+        )
     return found
 
 
@@ -46,13 +55,16 @@ def write(result: dict[str, Any], task: Task, folder: Path) -> None:
 
 
 def gather(tasks: Iterable[Task], folder: Path, about: dict[str, Any]) -> dict[str, Any]:
-    """All results with `about` (versions, ...), written to results.json as well."""
-    study = {
-        "format": FORMAT,
-        **about,
-        "results": [found for task in tasks if (found := read(task, folder)) is not None],
-    }
-    write_atomically(folder / "results.json", _text(study))
+    """All results with `about` (versions, ...), written to results.json as well.
+
+    Where that file holds the same results already, it stays, and what it holds is returned.
+    """
+    found = [result for task in tasks if (result := read(task, folder)) is not None]
+    path = folder / "results.json"
+    if path.exists() and (before := _parsed(path)).get("results") == found:
+        return before
+    study = {"format": FORMAT, **about, "results": found}
+    write_atomically(path, _text(study))
     return study
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from statmech_ml.statistics.estimate import with_error
 
 from .observables import SCALARS
-from .words import BOUND, LEVEL, percent, shown_bits, shown_p, shown_z, worst_distance
+from .words import BOUND, LEVEL, shown_bits, shown_p, shown_z, signed, updates, worst_distance
 
 HEADS = {
     "energy": "u", "abs m": "|m|", "specific heat": "c", "susceptibility": "chi",
@@ -29,18 +29,19 @@ def tables(study: dict[str, Any]) -> Group:
 def _table(size: int, temperature: float, rows: list[dict[str, Any]]) -> Table:
     task = rows[0]["task"]
     shown = Table(
-        title=f"{size} x {size}, T = {temperature:g}; {task['n_train']:,} configurations to learn "
-        f"from, {task['n_judged']:,} samples judged",
+        title=f"{size} x {size}, T = {temperature:g}; {task['n_train']:,} configurations of "
+        f"data, {task['n_judged']:,} samples judged",
         title_justify="left",
         caption="off by (z); z counts errors of that many samples, bold from |z| = "
-        f"{BOUND:g} on. bits/spin above the entropy, <= where the model's likelihood is a bound; "
-        f"C2ST: accuracy of a classifier [%] (p), bold below {LEVEL:g}",
+        f"{BOUND:g} on. bits/spin above the entropy, <= where the model's likelihood is a bound, ~ "
+        "where log Z is estimated (? if that is in doubt); C2ST: accuracy of a classifier [%] (p), "
+        f"bold below {LEVEL:g}",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
     shown.add_column("model", no_wrap=True)
-    for head in ("bits/spin", "C2ST", *HEADS.values(), "G(r), worst", "param.", "s"):
+    for head in ("bits/spin", "C2ST", *HEADS.values(), "G(r), worst", "param.", "updates", "s"):
         shown.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         worst = worst_distance(row)
@@ -51,6 +52,7 @@ def _table(size: int, temperature: float, rows: list[dict[str, Any]]) -> Table:
             *(_cell(row["observables"][name]) for name in SCALARS),
             f"r={worst[2:-1]} {_cell(row['observables'][worst])}",
             f"{row['parameters']:,}" if row["parameters"] else "",
+            updates(row),
             f"{row['seconds']['training']:.0f}" if row["epochs"] else "",
         )
     return shown
@@ -59,9 +61,7 @@ def _table(size: int, temperature: float, rows: list[dict[str, Any]]) -> Table:
 def bits(row: dict[str, Any]) -> str:
     """Bits per spin above the entropy."""
     found = row["bits"]
-    if found is None:
-        return "-"
-    return ("<= " if found["kind"] == "lower bound" else "") + shown_bits(found)
+    return "-" if found is None else shown_bits(found)
 
 
 def accuracy(row: dict[str, Any]) -> str:
@@ -72,10 +72,10 @@ def accuracy(row: dict[str, Any]) -> str:
 
 
 def _cell(o: dict[str, Any]) -> str:
-    if o["z"] is None:
+    if o["relative"] is None:
         return "[bold]fixed[/]"
-    sign = "+" if o["relative"] >= 0 else "-"
-    return _bold(f"{sign}{percent(abs(o['relative']))} ({shown_z(o['z'])})", abs(o["z"]) >= BOUND)
+    z = "fixed" if o["z"] is None else shown_z(o["z"])
+    return _bold(f"{signed(o['relative'])} ({z})", o["z"] is None or abs(o["z"]) >= BOUND)
 
 
 def _bold(text: str, yes: bool) -> str:

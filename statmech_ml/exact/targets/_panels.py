@@ -4,6 +4,7 @@ The posterior of one coordinate is p(t) N(x; a t, v) up to a factor. Panels end 
 p has its mass (given as `places`, quantiles for example), at distances s, 2 s, 4 s ... from
 x / a, s = sqrt(v) / a, and near the ends of the support at multiples of the length over which the
 normal factor decays there. Whichever of the two factors is narrow, panels are narrow where it is.
+Where the noise is the narrow one, nodes are counted from x / a: it must not drown in rounding.
 
 P. J. Davis and P. Rabinowitz, Methods of Numerical Integration (2nd ed., 1984), section 2.7.
 """
@@ -23,52 +24,69 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _STEPS = np.array([0.75, 1.5, 2.5, 4.0, 6.0, 8.0, 11.0, 16.0, 40.0])
 _ROUNDS = 40  # of halving
 _MAX_PLACES = 300
+_LITTLE = 0.1  # noise, beside the distance of the outer places
 # From an end, where densities may go like a power: geometric, down to nothing.
 _INWARDS = np.concatenate([0.75 * 6.0 ** -np.arange(8.0, 0.0, -1.0), _STEPS])
 _AROUND = np.concatenate([-_STEPS[::-1], [0.0], _STEPS])
 
 
 class Posterior(NamedTuple):
-    """Of each x: log of the integral, mean and variance of t under it, (n,) each."""
+    """Of each x: log of the integral, mean of t, mean of t less x / a, and variance of t, (n,)
+    each."""
 
     log_mass: Array
     mean: Array
+    shift: Array
     variance: Array
 
 
 def posterior(
-    log_weight: Callable[[Array], Array],
+    log_density: Function,
     centre: Array,
     width: Array,
     support: tuple[float, float],
     places: Array,
 ) -> Posterior:
-    """Integrate exp(log_weight(t)) over the support, for n integrands at once.
-
-    `log_weight` takes t (n, m) and returns (n, m); its narrow factor is a normal of `centre` and
-    `width` (n,).
-    """
-    low, high = support
+    """Integrate exp(log_density(t) - (t - centre)^2 / 2 width^2) over the support, for n normal
+    factors at once: `centre` and `width` are (n,)."""
     c, s = centre[:, None], width[:, None]
-    first = np.maximum(low, np.minimum(places[0], c - _STEPS[-1] * s))
-    last = np.minimum(high, np.maximum(places[-1], c + _STEPS[-1] * s))
-    breaks = [first, last, c + s * _AROUND, np.broadcast_to(places, (len(c), len(places)))]
+    origin = np.where(s < _LITTLE * (places[-1] - places[0]), c, 0.0)
+    c = c - origin  # from here on all but t is counted from the origin
+    low, high, known = support[0] - origin, support[1] - origin, places - origin
+    first = np.maximum(low, np.minimum(known[:, :1], c - _STEPS[-1] * s))
+    last = np.minimum(high, np.maximum(known[:, -1:], c + _STEPS[-1] * s))
+    breaks = [first, last, c + s * _AROUND, known]
     for end, inwards in ((low, 1.0), (high, -1.0)):
-        if np.isfinite(end):
+        if np.isfinite(end).all():
             decay = s * s / (np.abs(c - end) + s)
             breaks.append(end + inwards * decay * _INWARDS)
     edges = np.sort(np.clip(np.concatenate(breaks, axis=1), first, last), axis=1)
     half = 0.5 * np.diff(edges, axis=1)[:, :, None]
-    t = (0.5 * (edges[:, 1:] + edges[:, :-1])[:, :, None] + half * _NODES).reshape(len(c), -1)
+    u = (0.5 * (edges[:, 1:] + edges[:, :-1])[:, :, None] + half * _NODES).reshape(len(c), -1)
+    t = origin + u
     # Panels of no width, and those that rounding leaves no room in, may sit on a singular end.
-    inside = (t > low) & (t < high) & (np.repeat(half, len(_NODES), axis=1)[:, :, 0] > 0.0)
-    log_w = np.where(inside, log_weight(t), -np.inf)
+    wide = np.repeat(half, len(_NODES), axis=1)[:, :, 0] > 0.0
+    inside = (t > support[0]) & (t < support[1]) & wide
+    log_w = np.where(inside, log_density(t) - 0.5 * ((u - c) / s) ** 2, -np.inf)
     top = log_w.max(axis=1, keepdims=True)
     w = np.exp(log_w - top) * (half * _WEIGHTS).reshape(len(c), -1)
     mass = w.sum(axis=1)
-    mean = (w * t).sum(axis=1) / mass
-    variance = (w * (t - mean[:, None]) ** 2).sum(axis=1) / mass
-    return Posterior(top[:, 0] + np.log(mass), mean, variance)
+    mean = (w * u).sum(axis=1) / mass
+    variance = (w * (u - mean[:, None]) ** 2).sum(axis=1) / mass
+    log_mass = top[:, 0] + np.log(mass)
+    return Posterior(log_mass, origin[:, 0] + mean, mean - c[:, 0], variance)
+
+
+def total_mass(pdf: Function, places: Array, support: tuple[float, float]) -> float:
+    """Integral of a density: over the panels between its places, and outwards from the outer two
+    over panels that double, to a thousand times their distance or the ends of the support."""
+    reach = (places[-1] - places[0]) * 2.0 ** np.arange(-10.0, 11.0)
+    edges = np.concatenate([places[0] - reach[::-1], places, places[-1] + reach])
+    edges = np.unique(np.clip(edges, *support))
+    half, middle = 0.5 * np.diff(edges), 0.5 * (edges[1:] + edges[:-1])
+    with np.errstate(all="ignore"):  # at singular ends
+        found = (pdf(middle[:, None] + half[:, None] * _NODES) * _WEIGHTS).sum(axis=1) * half
+    return float(found.sum())
 
 
 def refined(pdf: Function, cdf: Function, sf: Function, places: Array, tolerance: float) -> Array:

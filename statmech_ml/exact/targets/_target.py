@@ -37,6 +37,8 @@ from statmech_ml.statistics import Estimate
 Array = NDArray[np.float64]
 
 _BATCH = 10_000  # draws of a Monte Carlo average held at a time
+_MOST_LOG_SNR = 700.0  # beyond, v or a^2 is no double
+_MOST = 1e100  # of a coordinate
 
 
 class Target(ABC):
@@ -121,7 +123,7 @@ class Target(ABC):
         x : array (n, size)
             Noisy configurations: real numbers, also of spins.
         log_snr : float or array (n,)
-            log(a^2 / v) with a^2 + v = 1; finite.
+            log(a^2 / v) with a^2 + v = 1; from -700 to 700, where both are doubles.
 
         Returns
         -------
@@ -162,7 +164,7 @@ class Target(ABC):
         Parameters
         ----------
         snr : float or array
-            a^2 / v, finite and >= 0; at 0 it is the trace of the covariance. One number where the
+            a^2 / v, from 0 to e^700; at 0 it is the trace of the covariance. One number where the
             answer is a Monte Carlo average.
         rng : int or numpy Generator, optional
             The seed, needed only for such an average: the class says where.
@@ -181,8 +183,10 @@ class Target(ABC):
             For targets whose noisy density is not known.
         """
         ratios = real_array(snr, "snr")
-        if not (np.isfinite(ratios) & (ratios >= 0.0)).all():
-            raise InvalidInput(f"snr={snr!r} must be finite and >= 0: it is exp(log_snr).")
+        if not ((ratios >= 0.0) & (ratios <= np.exp(_MOST_LOG_SNR))).all():
+            raise InvalidInput(
+                f"snr={snr!r} must be from 0 to e^{_MOST_LOG_SNR:g}: it is exp(log_snr)."
+            )
         self._require_noise()
         found = np.empty(ratios.shape)
         for position in np.ndindex(*ratios.shape):
@@ -237,11 +241,16 @@ class Target(ABC):
         self._require_noise()
         x = rows(Reals(self.space.size), x)
         levels = real_array(log_snr, "log_snr")
-        if levels.shape not in ((), (len(x),)) or not np.isfinite(levels).all():
+        inside = (np.abs(levels) <= _MOST_LOG_SNR).all()  # not so of NaN
+        if levels.shape not in ((), (len(x),)) or not inside:
             raise InvalidInput(
-                f"log_snr={log_snr!r} must be one finite number, or one for each of the {len(x)} "
-                "configurations. Without noise (log_snr = inf) x_0 is x itself, and its density "
-                "is log_prob."
+                f"log_snr={log_snr!r} must be one number from -{_MOST_LOG_SNR:g} to "
+                f"{_MOST_LOG_SNR:g}, or one for each of the {len(x)} configurations. Without noise "
+                "(log_snr = inf) x_0 is x itself, and its density is log_prob."
+            )
+        if not (np.abs(x) <= _MOST).all():
+            raise InvalidInput(
+                f"x holds {float(np.abs(x).max()):.3g}; beyond {_MOST:g} squares are no doubles."
             )
         levels = np.broadcast_to(levels, len(x))[:, None]
         return x, np.sqrt(expit(levels)), expit(-levels)

@@ -7,7 +7,8 @@ target of this package, of any dimension. E[x_0 | x_t] of a scipy law is a one-d
 for each configuration, by Gauss-Legendre panels around x_t / a and between places of the law that
 are chosen once, so that its own density integrates to its own distribution function (`_panels.py`;
 relative error about 1e-10). Its mmse is by the same rule over x_t, with panels halved until they
-agree. Cost: 500 evaluations of the law's density or more per coordinate and configuration.
+agree. Cost: 500 evaluations of the law's density or more per coordinate and configuration. Noise
+narrower than 1e-8 of the law is refused: its panels cannot be told apart from rounding.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from scipy import stats
 
 from statmech_ml.errors import InvalidInput
 from statmech_ml.exact._arguments import real_array
-from statmech_ml.exact.targets._panels import Posterior, average, posterior, refined
+from statmech_ml.exact.targets._panels import Posterior, average, posterior, refined, total_mass
 from statmech_ml.exact.targets._target import Array, Target
 from statmech_ml.exact.targets.gaussian import Gaussian
 from statmech_ml.spaces import Reals
@@ -28,6 +29,8 @@ _BATCH = 2_000  # configurations whose integrals are held at a time
 _RTOL = 1e-9
 _QUANTILES = np.array([1e-15, 1e-8, 1e-4, 0.05, 0.5])  # from either end
 _MASS = 1e-12  # to which the panels between them must integrate the density
+_TOTAL = 1e-6  # to which the density must integrate to 1
+_MOST_SNR = 1e16  # in units of 1 / variance: noise of 1e-8 of the law's width
 _NEEDED = ("logpdf", "pdf", "cdf", "sf", "ppf", "isf", "rvs", "support", "mean", "var", "entropy")
 
 
@@ -43,7 +46,8 @@ class Law(Target):
     Raises
     ------
     InvalidInput
-        For what lacks one of them, or has no finite mean and variance.
+        For what lacks one of them, has no finite mean and variance, or a density that does not
+        integrate to 1; and for an snr above 1e16 over the variance.
 
     >>> from scipy import stats
     >>> round(Law(stats.laplace(1.0, 0.5)).mmse(2.0), 9)
@@ -69,6 +73,13 @@ class Law(Target):
         self._support = float(low), float(high)
         ends = np.concatenate([frozen.ppf(_QUANTILES), frozen.isf(_QUANTILES)])
         self._places = refined(frozen.pdf, frozen.cdf, frozen.sf, ends[np.isfinite(ends)], _MASS)
+        total = total_mass(frozen.pdf, self._places, self._support)
+        if not abs(total - 1.0) < _TOTAL:
+            raise InvalidInput(
+                f"The density of {self!r} integrates to {total:.9g} on its support {self._support}"
+                ", not to 1. A law on a circle (scipy.stats.vonmises) repeats itself on the line: "
+                "give one with a support of its own."
+            )
 
     def __repr__(self) -> str:
         law = getattr(getattr(self.frozen, "dist", None), "name", type(self.frozen).__name__)
@@ -92,6 +103,7 @@ class Law(Target):
         return float(self.frozen.entropy())
 
     def _given(self, x: Array, a: Array, v: Array) -> Posterior:
+        self._check_snr(float((a * a / v).max(initial=0.0)))
         parts = [
             self._integrals(x[rows], a[rows], v[rows])
             for rows in (slice(k, k + _BATCH) for k in range(0, len(x), _BATCH))
@@ -99,11 +111,17 @@ class Law(Target):
         return Posterior(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def _integrals(self, x: Array, a: Array, v: Array) -> Posterior:
-        def log_weight(t: Array) -> Array:
-            return np.asarray(self.frozen.logpdf(t) - (x - a * t) ** 2 / (2.0 * v))
-
         centre, width = (x / a)[:, 0], (np.sqrt(v) / a)[:, 0]
-        return posterior(log_weight, centre, width, self._support, self._places)
+        return posterior(self.frozen.logpdf, centre, width, self._support, self._places)
+
+    def _check_snr(self, snr: float) -> None:
+        most = _MOST_SNR / self._moments[1]
+        if snr > most:
+            raise InvalidInput(
+                f"The snr {snr:.3g} is above {most:.3g} (log_snr {np.log(most):.1f}), where the "
+                f"noise is 1e-8 of the width of {self!r} and drowns in rounding. Without noise "
+                "use log_prob; the mmse of a smooth density goes to 1 / snr."
+            )
 
     def _log_prob_noisy(self, x: Array, a: Array, v: Array) -> Array:
         return self._given(x, a, v).log_mass - 0.5 * np.log(2.0 * np.pi * v[:, 0])
@@ -111,10 +129,15 @@ class Law(Target):
     def _denoiser(self, x: Array, a: Array, v: Array) -> Array:
         return self._given(x, a, v).mean[:, None]
 
+    def _score(self, x: Array, a: Array, v: Array) -> Array:
+        """Tweedie's formula, a E[x_0 | x] - x = a E[x_0 - x / a | x], without its cancellation."""
+        return np.asarray(a * self._given(x, a, v).shift[:, None] / v)
+
     def _posterior_variance(self, x: Array, a: Array, v: Array) -> Array:
         return self._given(x, a, v).variance
 
     def _mmse(self, snr: float) -> float:
+        self._check_snr(snr)
         a, v = np.sqrt(snr / (1.0 + snr)), 1.0 / (1.0 + snr)
 
         def given(x: Array) -> tuple[Array, Array]:

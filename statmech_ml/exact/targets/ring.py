@@ -10,10 +10,13 @@ Under the noise the angle can be integrated out,
 with rho = |x| and i_k(z) = exp(-z) I_k(z); E[x_0 | x] points along x, and its length is that
 average of r I_1 / I_0. The integral over r is by Gauss-Legendre panels, and so is the one over rho
 that makes the mmse. Relative errors below 1e-9. The angle given the radius is von Mises's: Mardia
-and Jupp, Directional Statistics (2000), section 3.5.4, doi:10.1002/9780470316979.
+and Jupp, Directional Statistics (2000), section 3.5.4, doi:10.1002/9780470316979. Where i_k is
+beyond the reach of scipy (above z = 1e9), and where 1 - i_1 / i_0 cancels, its series in
+1 / z stands (Abramowitz and Stegun 9.7.1).
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
@@ -26,6 +29,7 @@ from statmech_ml.spaces import Reals
 
 _BATCH = 10_000
 _RTOL = 1e-9
+_FAR = 1e4  # from here on four terms of the series have the precision of doubles
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _STEPS = np.array([0.0, 0.75, 1.5, 2.5, 4.0, 6.0, 9.0, 14.0, 40.0])
 _EDGES = np.concatenate([-_STEPS[:0:-1], _STEPS])
@@ -98,56 +102,96 @@ class Ring(Target):
     def _entropy(self) -> float:
         return self._log_z + 0.5 * self._t2
 
-    def _given(self, rho: Array, a: Array, v: Array) -> tuple[Array, Array, Array]:
-        """log p_t, |E[x_0 | x]| and E|x_0|^2 - |E[x_0 | x]|^2 at distances rho, (n,) each."""
+    def _given(self, rho: Array, a: Array, v: Array) -> "_Given":
+        """What is known of x_0 at distances rho (n,)."""
         parts = [
             self._integrals(rho[rows, None], a[rows], v[rows])
             for rows in (slice(k, k + _BATCH) for k in range(0, len(rho), _BATCH))
         ]
-        log_p, length, variance = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return log_p, length, variance
+        return _Given(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
-    def _integrals(self, rho: Array, a: Array, v: Array) -> tuple[Array, Array, Array]:
+    def _integrals(self, rho: Array, a: Array, v: Array) -> "_Given":
         stiffness = 1.0 / self.width**2 + a * a / v
         centre = (self.radius / self.width**2 + a * rho / v) / stiffness
-        edges = np.maximum(centre + _EDGES / np.sqrt(stiffness), 0.0)
+        # r = centre + u = centre + scale t, so that little noise does not drown in the rounding of
+        # r; both squares together are t^2 and what is left at the centre.
+        scale = 1.0 / np.sqrt(stiffness)
+        edges = np.maximum(_EDGES, -centre / scale)
         half = 0.5 * np.diff(edges, axis=1)[:, :, None]
-        r = (0.5 * (edges[:, 1:] + edges[:, :-1])[:, :, None] + half * _NODES).reshape(len(rho), -1)
-        log_w = -0.5 * ((r - self.radius) / self.width) ** 2 - 0.5 * (rho - a * r) ** 2 / v
+        t = (0.5 * (edges[:, 1:] + edges[:, :-1])[:, :, None] + half * _NODES).reshape(len(rho), -1)
+        log_w = -0.5 * t * t
         top = log_w.max(axis=1, keepdims=True)
-        w = np.exp(log_w - top) * r * (half * _WEIGHTS).reshape(len(rho), -1)
-        k = a * rho * r / v
-        along = w * special.ive(1, k)
-        w = w * special.ive(0, k)
+        left = -0.5 * (rho - a * self.radius) ** 2 / (v + (a * self.width) ** 2)
+        u = scale * t
+        r = centre + u
+        i0, gap = _bessel(a * rho * r / v)
+        w = np.exp(log_w - top) * r * (half * _WEIGHTS).reshape(len(rho), -1) * i0
         mass = w.sum(axis=1)
-        length = (along * r).sum(axis=1) / mass
-        log_p = top[:, 0] + np.log(mass) - np.log(v[:, 0]) - self._log_z
-        # E|x_0 - d|^2 with d of this length: (r - d)^2 + 2 d (r - r cos) avoids E r^2 - d^2.
-        d = length[:, None]
-        spread = (w * (r - d) ** 2 + 2.0 * d * r * (w - along)).sum(axis=1) / mass
-        return log_p, length, spread
+        log_p = (top + left + np.log(scale))[:, 0] + np.log(mass) - np.log(v[:, 0]) - self._log_z
+        # d = E[r cos] = centre + shift, and E|x_0 - d|^2 = E[(r - d)^2 + 2 d r (1 - cos)].
+        shift = ((w * (u - r * gap)).sum(axis=1) / mass)[:, None]
+        d = centre + shift
+        spread = (w * ((u - shift) ** 2 + 2.0 * d * r * gap)).sum(axis=1) / mass
+        # d log p / dx_0 = -(r - R) / w^2 along x_0
+        pull = (w * (centre - self.radius + u) * (1.0 - gap)).sum(axis=1) / mass
+        return _Given(log_p, d[:, 0], spread, pull / self.width**2)
 
     def _log_prob_noisy(self, x: Array, a: Array, v: Array) -> Array:
-        return self._given(np.hypot(x[:, 0], x[:, 1]), a, v)[0]
+        return self._given(np.hypot(x[:, 0], x[:, 1]), a, v).log_p
 
     def _denoiser(self, x: Array, a: Array, v: Array) -> Array:
         rho = np.hypot(x[:, 0], x[:, 1])
-        length = self._given(rho, a, v)[1]
-        direction = np.divide(x, rho[:, None], out=np.zeros_like(x), where=rho[:, None] > 0.0)
-        return length[:, None] * direction
+        return self._given(rho, a, v).length[:, None] * _directions(x, rho)
+
+    def _score(self, x: Array, a: Array, v: Array) -> Array:
+        """Tweedie's formula, or where it cancels E[grad log p(x_0) | x] / a, which does so at low
+        snr."""
+        rho = np.hypot(x[:, 0], x[:, 1])
+        found = self._given(rho, a, v)
+        far = (a * found.length[:, None] - rho[:, None]) / v
+        score = np.where(a * a > v, -found.pull[:, None] / a, far)
+        return np.asarray(score * _directions(x, rho))
 
     def _posterior_variance(self, x: Array, a: Array, v: Array) -> Array:
-        return self._given(np.hypot(x[:, 0], x[:, 1]), a, v)[2]
+        return self._given(np.hypot(x[:, 0], x[:, 1]), a, v).spread
 
     def _mmse(self, snr: float) -> float:
         a, v = np.sqrt(snr / (1.0 + snr)), 1.0 / (1.0 + snr)
 
         def given(rho: Array) -> tuple[Array, Array]:
             ones = np.ones((len(rho), 1))
-            log_p, _, variance = self._given(rho, a * ones, v * ones)
+            found = self._given(rho, a * ones, v * ones)
             with np.errstate(divide="ignore"):  # at the origin
-                return log_p + np.log(rho), variance
+                return found.log_p + np.log(rho), found.spread
 
         spread = math.sqrt(v + a * a * self.width**2)
         edges = np.maximum(a * self.radius + spread * np.linspace(-12.0, 12.0, 17), 0.0)
         return average(given, edges, _RTOL)
+
+
+class _Given(NamedTuple):
+    """log p_t, |E[x_0 | x]|, E|x_0 - E[x_0 | x]|^2 and -E[d log p(x_0) / dx_0 | x] along x, (n,)
+    each."""
+
+    log_p: Array
+    length: Array
+    spread: Array
+    pull: Array
+
+
+def _bessel(z: Array) -> tuple[Array, Array]:
+    """i_0(z) = exp(-z) I_0(z), and 1 - i_1 / i_0; z >= 0."""
+    far = z > _FAR
+    near, y = np.where(far, 0.0, z), 1.0 / np.where(far, z, 1.0)
+    i0, i1 = special.ive(0, near), special.ive(1, near)
+    series = 1.0 + y * (1.0 / 8.0 + y * (9.0 / 128.0 + y * 75.0 / 1024.0))
+    gap = 0.5 * y * (1.0 + y * (0.25 + y * (0.25 + y * 25.0 / 64.0)))
+    return (
+        np.where(far, np.sqrt(y / (2.0 * np.pi)) * series, i0),
+        np.where(far, gap, 1.0 - i1 / i0),
+    )
+
+
+def _directions(x: Array, rho: Array) -> Array:
+    """x / |x|, and 0 at the origin."""
+    return np.divide(x, rho[:, None], out=np.zeros_like(x), where=rho[:, None] > 0.0)

@@ -166,7 +166,7 @@ def test_average_needs_a_seed():
         ([[0.0, np.nan]], 0.0, "NaN"),
         ([[0.0, 0.0, 0.0]], 0.0, "shape"),
         ([0.0, 0.0], 0.0, "rows"),
-        ([[0.0, 0.0]], np.inf, "finite"),
+        ([[0.0, 0.0]], np.inf, "from -700 to 700"),
         ([[0.0, 0.0]], np.nan, "finite"),
         ([[0.0, 0.0]], [0.0, 1.0], "one for each"),
         ([[0.0, 0.0]], "high", "real number"),

@@ -1,15 +1,16 @@
 """KL, JS and Fisher divergence of densities, over whatever `log_z` and `mean` integrate over.
 
-Log-densities need not be normalised: log Z of each is computed first, and its error counted.
+Log-densities need not be normalised: log Z of each is computed first, and its error counted. An
+average under one density is told of the others, whose modes the integrand shows.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..exact.quadrature import Integral
+from statmech_ml.exact.quadrature import Integral
 
 Function = Callable[[Any], Any]
 
@@ -17,10 +18,11 @@ _NOTHING = -690.0  # log of a density below 1e-300: a -inf there is an underflow
 
 
 class Rule(NamedTuple):
-    """Integrals over one region: of exp(-u), and of f exp(-u) over that of exp(-u)."""
+    """Integrals over one region: of exp(-u), and of f exp(-u) over that of exp(-u), with the
+    energies that f is made of."""
 
     log_z: Callable[[Function], Integral]
-    mean: Callable[[Function, Function], Integral]
+    mean: Callable[[Function, Function, Sequence[Function]], Integral]
 
 
 class _Unsupported(Exception):
@@ -40,7 +42,7 @@ def kl(log_p: Function, log_q: Function, rule: Rule) -> Integral:
 
     try:
         with np.errstate(over="ignore"):  # a tail that is followed to its divergence
-            average = rule.mean(_minus(log_p), ratio)
+            average = rule.mean(_minus(log_p), ratio, [_minus(log_q)])
     except _Unsupported:
         return Integral(math.inf, 0.0)
     value = average.value + z_q.value - z_p.value
@@ -64,7 +66,7 @@ def js(log_p: Function, log_q: Function, rule: Rule) -> Integral:
             odds = np.subtract(theirs, mine, out=np.zeros_like(mine), where=here) + shift
             return np.asarray(math.log(2.0) - np.logaddexp(0.0, odds))
 
-        average = rule.mean(_minus(own), share)
+        average = rule.mean(_minus(own), share, [_minus(other)])
         value, error = value + 0.5 * average.value, error + 0.5 * average.error
     return Integral(value, error)
 
@@ -77,7 +79,7 @@ def fisher(log_p: Function, score_p: Function, score_q: Function, rule: Rule) ->
         squares = difference**2
         return np.asarray(squares if squares.ndim < 2 else squares.sum(axis=-1))
 
-    return rule.mean(_minus(log_p), square)
+    return rule.mean(_minus(log_p), square, [])
 
 
 def _minus(log_density: Function) -> Function:
