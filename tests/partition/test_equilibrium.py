@@ -182,7 +182,10 @@ def test_the_error_bounds_the_effective_draws():
 WALL = LogDensity(lambda x: np.where(x[:, 0] > 0, -0.5 * (x**2).sum(axis=-1), -np.inf), 2)
 
 
-@pytest.mark.parametrize(("estimator", "exchange"), [(bar, False), (mbar, True)])
+@pytest.mark.parametrize(
+    ("estimator", "exchange"),
+    [(bar, False), pytest.param(mbar, True, marks=pytest.mark.slow)],
+)
 def test_walls(estimator, exchange, seed, assert_unbiased, assert_rejected):
     """Half of the reference's draws are forbidden; no walker starts from them. Z = pi."""
     path = Geometric(Gaussian(dim=2), WALL)
