@@ -38,8 +38,8 @@ def sample(values: ArrayLike, name: str, minimum: int = 2) -> Array:
     largest = float(np.abs(array).max())
     if largest > _MOST:
         raise InvalidInput(
-            f"{name} holds {largest:.3g}, and squares of numbers beyond {_MOST:g} are none. Rescale "
-            "both samples."
+            f"{name} holds {largest:.3g}, and squares of numbers beyond {_MOST:g} are no doubles. "
+            "Rescale both samples."
         )
     return array
 

@@ -126,13 +126,14 @@ def _verdict(x_as_x: np.ndarray, y_as_x: np.ndarray, n: int, m: int, method: str
 
 @contextmanager
 def _global_state(seed: int) -> Iterator[None]:
-    """numpy's global state for a while, and the caller's again."""
-    kept = np.random.get_state()
-    np.random.seed(seed)
+    """A state of numpy's global generator, which a caller's classifier may draw from, and the
+    caller's own again."""
+    kept = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
     try:
         yield
     finally:
-        np.random.set_state(kept)
+        np.random.set_state(kept)  # noqa: NPY002
 
 
 def _classifier(given: Any, size: int, draws: int, seed: int) -> Any:

@@ -121,8 +121,8 @@ def _integrate(
         before, lowest, n = sums, found, 2 * n
     raise InvalidInput(
         f"The integral over {box} does not settle: {_FINEST} x {_FINEST} points change it by "
-        f"{(change[:2] / scale).max():.1g} of the whole, and rtol is {rtol:g}. Give a box that fits "
-        "the density more closely, or a larger rtol; the density must be smooth."
+        f"{(change[:2] / scale).max():.1g} of the whole, and rtol is {rtol:g}. Give a box that "
+        "fits the density more closely, or a larger rtol; the density must be smooth."
     )
 
 

@@ -12,7 +12,6 @@ Y. Burda, R. Grosse and R. Salakhutdinov (2016), arXiv:1509.00519. Cost: K decod
 configuration.
 """
 
-import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -134,7 +134,7 @@ class GenerativeModel(Shell, ABC):
             every epoch.
         early_stopping : int, optional
             Stop when the validation loss has not fallen for so many epochs; the model then has the
-            best parameters.
+            best parameters. A `GAN` refuses it: its losses judge nothing.
 
         Returns
         -------

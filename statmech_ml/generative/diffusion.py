@@ -488,6 +488,6 @@ def _check_network(network: Any, size: int, n_conditions: int, dtype: torch.dtyp
             else type(found).__name__
         )
         raise InvalidInput(
-            f"The network answers {answer} to {wanted} of {dtype}; the shape and dtype of x_t are "
-            "needed."
+            f"The network answers {answer} to {wanted} of {dtype}; the same shape and "
+            "dtype as those of x_t are needed."
         )

@@ -109,13 +109,12 @@ class LinearMeasurement:
         spread = A @ CA + R
         # What a trained network says of C need not be symmetric to the last digit.
         spread = 0.5 * (spread + spread.transpose(1, 2))
-        try:
-            pull = torch.linalg.solve(spread, (y - seen.detach())[:, :, None])
-        except torch.linalg.LinAlgError as error:
+        pull, singular = torch.linalg.solve_ex(spread, (y - seen.detach())[:, :, None])
+        if bool(singular.any()):
             raise InvalidInput(
                 "The covariance of the measured values is singular at one noise level: rows of "
                 "the matrix say the same, or the noise is too small. Leave rows out, or raise it."
-            ) from error
+            )
         return guess.detach() + (CA @ pull)[:, :, 0].to(x.dtype)
 
 

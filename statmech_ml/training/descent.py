@@ -174,7 +174,7 @@ class Descent:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def _largest(self) -> float:
-        largest = [p.detach().abs().max() for p in self.parameters.values()]
+        largest = [p.detach().abs().max() for p in self.parameters.values() if p.numel()]
         return float(torch.stack(largest).max())
 
 

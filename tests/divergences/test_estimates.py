@@ -95,6 +95,7 @@ def test_error_of_equal_laws_is_that_of_chi_square():
     ("call", "message"),
     [
         (lambda: kl_from_log_prob([0.0, np.nan], [0.0, 0.0]), "NaN"),
+        (lambda: kl_from_log_prob(np.ma.masked_array([0.0, 1.0]), [0.0, 0.0]), "masked"),
         (lambda: kl_from_log_prob([0.0, -np.inf], [0.0, 0.0]), "order of the arguments"),
         (lambda: kl_from_log_prob([0.0, 0.0], [0.0, np.inf]), "order of the arguments"),
         (lambda: kl_from_log_prob([0.0, 0.0], [0.0]), "n >= 2"),

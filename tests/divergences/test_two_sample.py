@@ -254,6 +254,47 @@ def test_a_classifier_of_ones_own():
     assert not hasattr(mine, "tree_")  # it was cloned, not trained
 
 
+def test_a_pipeline_has_the_random_numbers_of_rng():
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    class Global(ClassifierMixin, BaseEstimator):
+        def fit(self, x, y):
+            self.cut_ = np.random.normal()  # noqa: NPY002 - as a caller's class may
+            return self
+
+        def predict(self, x):
+            return (x[:, 0] > self.cut_).astype(int)
+
+    (x, y), before = draws(60, 60), np.random.get_state()[1].copy()  # noqa: NPY002
+    pipe = make_pipeline(StandardScaler(), MLPClassifier((4,), max_iter=3))
+    for classifier in (pipe, Global()):
+        found = [c2st(x, y, rng=1, classifier=classifier) for _ in range(2)]
+        assert found[0] == found[1]
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+
+
+def test_error_of_an_accuracy_is_binomial():
+    """A rule that learns nothing: accuracies of held-out draws scatter as their errors say."""
+    from sklearn.base import BaseEstimator, ClassifierMixin
+
+    class Rule(ClassifierMixin, BaseEstimator):
+        def fit(self, x, y):
+            return self
+
+        def predict(self, x):
+            return (x[:, 0] > 0.0).astype(int)
+
+    found = c2st(np.full(80, -1.0), np.resize([-1.0, 1.0], 160), rng=1, classifier=Rule())
+    wrong = 160 - round(160 * (2.0 * found.statistic - 1.0))
+    assert 0 < wrong < 160  # half of the held-out y are called x, about
+    share = np.array([40.5 / 41.0, (80 * (2.0 * found.statistic - 1.0) + 0.5) / 81.0])
+    error = 0.5 * math.sqrt((share * (1.0 - share) / [40, 80]).sum())
+    assert found.stderr == pytest.approx(error)
+
+
 @pytest.mark.parametrize("kind", ["logistic", "quadratic", "knn", "mlp"])
 @pytest.mark.parametrize(("n", "m", "held_out"), [(8, 8, 0.5), (8, 60, 0.9), (40, 9, 0.1)])
 def test_few_draws(kind, n, m, held_out):
@@ -297,6 +338,9 @@ X = np.zeros((10, 2))
         (lambda: c2st(X, X, rng=1, classifier="forest"), "mlp"),
         (lambda: c2st(X, X, rng=1, classifier=3), "no fit"),
         (lambda: c2st(X, X, rng=1, held_out=0.95), "held_out"),
+        (lambda: c2st(X, X, rng=1, held_out="half"), "held_out"),
+        (lambda: mmd(np.ma.masked_array(X, X == 0), X, rng=1), "masked"),
+        (lambda: sliced_wasserstein(X, X + 1e200, rng=1), "Rescale"),
         (lambda: c2st(np.zeros((9, 200)), np.ones((9, 200)), rng=1, classifier="quadratic"), "mlp"),
     ],
 )

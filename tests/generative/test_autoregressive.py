@@ -515,3 +515,24 @@ def test_critical_8x8_against_kaufman(way, seed, assert_unbiased):
         return np.array([r.log_z.z(float(kaufman.log_z(8, 8, BETA))), r.mean(r.energy).z(exact)])
 
     assert_unbiased(run, seed)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_log_odds_that_are_no_numbers_draw_no_spins(name):
+    """A comparison with NaN draws -1, and says nothing. Here sums overflow, and weights do not."""
+    model = make(name)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(1e308 * torch.sign(p))
+    for call in (lambda: model.sample(4, rng=1), lambda: model.log_prob(np.ones((2, 9)))):
+        with pytest.raises(InvalidInput, match="not finite"):
+            call()
+    with pytest.raises(TrainingDiverged, match="not finite"):
+        model.fit_variational(
+            TILTED, beta=BETA, n_steps=1, rng=1, batch_size=4, steps_per_epoch=1, progress=False
+        )
+
+
+def test_free_energy_has_one_condition():
+    with pytest.raises(InvalidInput, match="condition"):
+        make(k=1).free_energy(TILTED, BETA, 5, rng=1, condition=np.ones(5))

@@ -213,9 +213,83 @@ def test_bad_levels_and_networks_are_refused():
     with pytest.raises(InvalidInput, match="rows"):
         model.score(np.zeros(2), 0.0)
 
-    class Short(torch.nn.Module):
-        def forward(self, x, log_snr, condition=None):
-            return x[:, :1]
 
-    with pytest.raises(InvalidInput, match="same shape"):
-        DiffusionModel(Reals(2), network=Short()).denoise(np.zeros((2, 2)), 0.0)
+class Short(torch.nn.Module):
+    def forward(self, x, log_snr, condition=None):
+        return x[:, :1]
+
+
+def normed():
+    """A network with running averages, which needs more rows than one in training."""
+    return Padded(torch.nn.BatchNorm1d(3))
+
+
+class Padded(torch.nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x, log_snr, condition=None):
+        return self.inner(torch.cat([x, log_snr], dim=1))[:, :2]
+
+
+@pytest.mark.parametrize("loss", ["elbo", "simple"])
+@pytest.mark.parametrize(
+    ("network", "settings", "words"),
+    [
+        (Short(), {}, "same shape"),
+        (DenseDenoiser(3, rng=1), {}, "size"),
+        (DenseDenoiser(2, rng=1, n_conditions=1), {}, "no condition"),
+        (DenseDenoiser(2, rng=1), {"n_conditions": 1}, r"conditions \(2, 1\)"),
+        (DenseDenoiser(2, rng=1, dtype=torch.float64), {}, "float32"),
+        (lambda x, log_snr, condition: x, {}, "torch module"),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused(network, settings, words, loss):
+    with pytest.raises(InvalidInput, match=words):
+        DiffusionModel(Reals(2), network=network, loss=loss, **settings)
+
+
+def test_asking_a_network_does_not_change_it():
+    network = normed()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    DiffusionModel(Reals(2), network=network)
+    assert network.inner.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+class Certain(torch.nn.Module):
+    """The answer for data that are one point, which is exact; remembers the levels."""
+
+    def __init__(self, point, prediction):
+        super().__init__()
+        self.point, self.prediction, self.levels = point, prediction, []
+
+    def forward(self, x, log_snr, condition=None):
+        self.levels += log_snr.detach()[:, 0].tolist()
+        a, s = log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt()
+        noise = (x - a * self.point) / s
+        answers = {"epsilon": noise, "x0": self.point + 0.0 * x, "v": a * noise - s * self.point}
+        return answers[self.prediction]
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "x0", "v"])
+@pytest.mark.parametrize("schedule", [Linear(30), LogLinear(5.0, -5.0)], ids=repr)
+def test_simple_loss_asks_for_the_prediction_at_all_levels(prediction, schedule):
+    network = Certain(1.3, prediction)
+    model = DiffusionModel(
+        Reals(1), network=network, prediction=prediction, loss="simple", schedule=schedule,
+        dtype=torch.float64,
+    )  # fmt: skip
+    network.levels.clear()
+    x = torch.full((600, 1), 1.3, dtype=torch.float64)
+    assert float(model.losses(x, None, model.generator(1))["loss"]) < 1e-20
+    t = np.arange(1, 31) / 30.0
+    edges = schedule.log_snr(t)
+    seen = np.array(network.levels)
+    if schedule.steps is None:
+        assert (np.histogram(seen, bins=edges[::-1])[0] >= 19).all()  # 20 each, but for the ends
+    else:
+        found, counts = np.unique(np.round(seen, 6), return_counts=True)
+        np.testing.assert_allclose(found, edges[::-1], atol=1e-5)
+        assert (counts == 20).all()

@@ -205,6 +205,17 @@ def test_learned_schedule_in_continuous_time_has_the_same_bound(seed, assert_unb
     assert_unbiased(run, seed)
 
 
+def test_one_configuration_has_the_error_of_its_draws():
+    model, one = perfect(CORRELATED, LogLinear(steps=10)), CORRELATED.sample(1, rng=1)
+    found = model.elbo(one, rng=1, n_draws=4)
+    assert found.mean().stderr == pytest.approx(found.stderr["elbo"][0])
+    assert found.mean().stderr > 0.0
+    assert "nan" not in str(found)
+    exact = model.log_likelihood(one)
+    assert exact.mean.stderr == 0.0
+    assert "nan" not in str(exact)
+
+
 def test_refusals():
     model, x = perfect(CORRELATED, LogLinear()), CORRELATED.sample(3, rng=1)
     for settings, words in (

@@ -96,6 +96,17 @@ def test_early_stopping_returns_best():
     assert history.best_epoch == int(np.argmin(history["validation_loss"])) + 1
 
 
+def test_models_that_diverged_are_not_drawn_from():
+    model = Line()
+    model.mean.data[1] = math.nan
+    with pytest.raises(InvalidInput, match="mean holds"):
+        model.sample(3, rng=1)
+    model = Line()
+    model.noise = lambda shape, generator: torch.full(shape, math.inf)
+    with pytest.raises(InvalidInput, match="what it draws"):
+        model.sample(3, rng=1)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -104,6 +115,8 @@ def test_early_stopping_returns_best():
         ({"data": np.zeros((0, 2))}, "at least one"),
         ({"data": np.ma.masked_array(data())}, "masked"),
         ({"batch_size": 61}, "60 configurations"),
+        ({"batch_size": 59}, "BatchNorm1d"),
+        ({"batch_size": 1}, "BatchNorm1d"),
         ({"epochs": 1.5}, "epochs"),
         ({"condition": 1.0}, "n_conditions"),
         ({"learning_rate": 0.0}, "learning_rate"),
@@ -125,6 +138,8 @@ def test_missing_or_bad_conditions_are_refused():
     for condition, words in ((None, "give condition"), (math.nan, "finite"), ([1, 2], "array")):
         with pytest.raises(InvalidInput, match=words):
             Line(1).fit(data(), epochs=1, rng=1, batch_size=9, condition=condition)
+    with pytest.raises(InvalidInput, match="masked"):
+        Line(1).sample(2, rng=1, condition=np.ma.masked_array([1.0, 2.0], [True, False]))
     with pytest.raises(InvalidInput, match="n=0"):
         Line().sample(0, rng=1)
 
@@ -133,6 +148,8 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
     Line().fit(data(), epochs=1, rng=1, batch_size=9, checkpoint=tmp_path / "run")
     with pytest.raises(StoreError, match="another shell"):
         load_checkpoint(tmp_path / "run", Line(dropout=0.1))
+    with pytest.raises(StoreError, match=r"dtype=torch\.float32"):  # it would go on otherwise
+        load_checkpoint(tmp_path / "run", Line().double())
     with pytest.raises(StoreError, match="exists"):
         Line().fit(data(), epochs=1, rng=1, batch_size=9, checkpoint=tmp_path / "run")
     with pytest.raises(StoreError, match="its data"):

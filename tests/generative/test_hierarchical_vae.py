@@ -176,10 +176,9 @@ def probabilities(model, condition=None):
     z, log_w = nodes(1)
     w, found = np.exp(log_w), 0.0
     given = model.conditions(condition, len(z), "condition")
-    p = model._down(1, torch.tensor(z), given)
-    for mean, log_variance, weight in zip(
-        p.mean.detach().numpy(), p.log_variance.detach().numpy(), w, strict=True
-    ):
+    seen = [torch.tensor(z)] if given is None else [torch.tensor(z), given]
+    numbers = model.decoders[1](torch.cat(seen, dim=1)).detach().numpy()
+    for (mean, log_variance), weight in zip(numbers, w, strict=True):
         h = mean + np.exp(0.5 * log_variance) * z
         found = found + weight * (site_prob(STATES, model.decode(h, condition=condition)) @ w)
     return found

@@ -162,6 +162,12 @@ def test_samples_have_the_marginal(seed, assert_unbiased):
     assert_unbiased(run, seed)
 
 
+def diverged():
+    model = LinearVAE(4, 2, rng=1)
+    model.sites.log_variance.data.fill_(math.nan)
+    return model
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -172,6 +178,8 @@ def test_samples_have_the_marginal(seed, assert_unbiased):
         (lambda: LinearVAE(4, 4, rng=1).solve(rows()), "All 4 components"),
         (lambda: LinearVAE(4, 2, rng=1).solve(rows()[:, :1] * np.ones(4)), "variance is 0"),
         (lambda: LinearVAE(4, 2, rng=1).evidence(rows() * math.nan), "NaN"),
+        (lambda: diverged().elbo(rows()), "not finite"),
+        (lambda: diverged().sample(3, rng=1), "log_variance holds"),
     ],
 )
 def test_bad_input_is_refused(call, words):

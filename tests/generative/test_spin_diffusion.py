@@ -11,7 +11,14 @@ from scipy.stats import norm
 from statmech_ml import lattices, models
 from statmech_ml.errors import InvalidInput
 from statmech_ml.exact import targets, transfer_matrix
-from statmech_ml.generative import DiffusionModel, LatticeDenoiser, SpinDiffusion, SpinSchedule
+from statmech_ml.generative import (
+    DiffusionModel,
+    GradientGuide,
+    LatticeDenoiser,
+    LinearMeasurement,
+    SpinDiffusion,
+    SpinSchedule,
+)
 from statmech_ml.generative.denoisers import DenseDenoiser, ExactDenoiser
 from statmech_ml.generative.schedules import Cosine
 from statmech_ml.generative.spin_diffusion import log_spins_given
@@ -279,6 +286,55 @@ def test_condition_reaches_the_network():
     assert model.sample(3, rng=1, condition=0.5, n_steps=5).shape == (3, 6)
 
 
+# --- units of the space, and what is no number ----------------------------------------------------
+
+
+class Fields(torch.nn.Module):
+    """What is exact for independent spins: their fields, whatever the image."""
+
+    def forward(self, x, log_snr, condition=None):
+        return torch.tensor([0.4, -0.3], dtype=x.dtype) + 0.0 * x
+
+
+def bits_model():
+    return SpinDiffusion(Bits(2), network=Fields(), dtype=torch.float64)
+
+
+def test_measurements_of_bits_are_of_bits():
+    model = bits_model()
+    for bit in (0, 1):
+        seen = LinearMeasurement([[1.0, 0.0]], [float(bit)], 1e-3)
+        x = model.sample(400, rng=1, likelihood=seen, n_steps=50)
+        assert x.dtype == Bits(2).dtype
+        assert (x[:, 0] == bit).mean() > 0.98
+        pulled = GradientGuide(lambda x, bit=bit: -20.0 * (x[:, 0] - bit) ** 2)
+        x = model.sample(400, rng=1, likelihood=pulled, n_steps=50)
+        assert (x[:, 0] == bit).mean() > 0.9
+    # Of one coordinate: the guess of spins moves as that of y = (s + 1) / 2 does.
+    spins = SpinDiffusion(Spins(2), network=Fields(), dtype=torch.float64)
+    x, level = torch.tensor([[0.3, -0.8]], dtype=torch.float64), torch.zeros((1, 1)).double()
+    of_bits = LinearMeasurement([[1.0, -2.0]], [0.2], 0.1).guess(model, x, level, None)
+    of_spins = LinearMeasurement([[0.5, -1.0]], [0.2 + 0.5], 0.1).guess(spins, x, level, None)
+    torch.testing.assert_close(of_bits, of_spins)
+
+
+def test_clip_of_bits_is_of_bits():
+    """(0, 1) are the bits' own bounds, so that nothing changes."""
+    model = bits_model()
+    free = model.sample(50, rng=1, n_steps=20)
+    np.testing.assert_array_equal(model.sample(50, rng=1, n_steps=20, clip=(0.0, 1.0)), free)
+    assert model.sample(50, rng=1, n_steps=20, clip=(0.99, 1.0)).min() == 1
+
+
+@pytest.mark.parametrize("space", [Spins(4), Bits(4)], ids=repr)
+def test_a_lost_network_draws_no_spins(space):
+    model = SpinDiffusion(space, rng=1)
+    with torch.no_grad():
+        model.network.out.bias.fill_(torch.nan)
+    with pytest.raises(InvalidInput, match="not finite"):
+        model.sample(3, rng=1, n_steps=5)
+
+
 # --- schedule and refusals ------------------------------------------------------------------------
 
 
@@ -315,9 +371,16 @@ def test_schedule_has_its_ends_and_density():
             "4 sites",
         ),
         (
-            lambda: SpinDiffusion(Spins(4), network=LastOnly()).elbo(np.ones((9, 4)), rng=1),
-            "same shape",
+            lambda: SpinDiffusion(Spins(64), network=LatticeDenoiser((4, 4), rng=1)),
+            "size",
         ),
+        (
+            lambda: SpinDiffusion(
+                Spins(16), network=LatticeDenoiser((4, 4), rng=1), n_conditions=1
+            ),
+            "n_conditions",
+        ),
+        (lambda: SpinDiffusion(Spins(4), network=LastOnly()), "same shape"),
         (
             lambda: SpinDiffusion(Spins(4), rng=1).log_likelihood(
                 np.ones((1, 4)), rng=1, n_draws=1

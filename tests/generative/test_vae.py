@@ -113,10 +113,12 @@ def test_elbo_is_the_mean_log_weight(seed, assert_unbiased, assert_rejected):
     vae = small()
     q, (z, log_w) = vae.encode(STATES), nodes(2)
     exact = {"kl": 0.5 * (q.mean**2 + q.sd**2 - 1.0 - 2.0 * np.log(q.sd)).sum(axis=1)}
-    per_state = []
+    per_state, spreads = [], []
     for i, state in enumerate(STATES):
         m = vae.decode(q.mean[i] + q.sd[i] * z)
-        per_state.append(np.exp(log_w) @ np.log(site_prob(state[None], m)[0]))
+        log_p_site = np.log(site_prob(state[None], m)[0])
+        per_state.append(np.exp(log_w) @ log_p_site)
+        spreads.append(np.sqrt(np.exp(log_w) @ (log_p_site - per_state[-1]) ** 2))
     exact["elbo"] = np.array(per_state) - exact["kl"]
 
     def run_with(half):
@@ -132,6 +134,9 @@ def test_elbo_is_the_mean_log_weight(seed, assert_unbiased, assert_rejected):
     assert (exact["elbo"] < log_p(vae, STATES)).all()
     assert_unbiased(run_with(1.0), seed)
     assert_rejected(run_with(2.0), seed)
+    # Errors that are too large would pass all of this.
+    error = vae.elbo(STATES, n_draws=400, rng=1).stderr["elbo"]
+    assert (error * np.sqrt(400) / spreads).mean() == pytest.approx(1.0, abs=0.1)
 
 
 def test_collapsed_weights_are_a_lower_bound():
@@ -378,6 +383,13 @@ def test_resumed_equals_uninterrupted_and_knows_its_own(tmp_path):
         (lambda: VAE(Spins(4), 5, rng=1), "wider than the data"),
         (lambda: VAE(Spins(4), 2.0, rng=1), "n_latent"),
         (lambda: VAE(Spins(4), 2), "rng"),
+        (lambda: VAE(3, 2, rng=1), "space=3"),
+        (lambda: VAE(Spins(4), 2, 8, rng=1), "hidden=8"),
+        (lambda: VAE(Spins(4), 2, (8, 0), rng=1), "width in hidden"),
+        (lambda: VAE(Spins(4), 2, rng=1, dtype="float32"), "torch.float32"),
+        (lambda: VAE(Reals(4), 2, rng=1, variance=np.ones(4)), "variance"),
+        (lambda: VAE.lattice((4, 4), 2, (), rng=1), "channels"),
+        (lambda: small().decode(np.ma.masked_array([[1.0, 2.0]])), "masked"),
         (lambda: VAE(Levels(4, 3), 2, rng=1), "No decoder"),
         (lambda: VAE(Spins(4), 2, rng=1, variance=1.0), "belongs to a decoder of Reals"),
         (lambda: VAE(Reals(4), 2, rng=1, variance=0.0), "above 0"),

@@ -7,7 +7,7 @@ theorems: Tweedie's formula, the orthogonality of the conditional mean, and dI/d
 from collections.abc import Callable
 from functools import cache, partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from scipy import stats
@@ -15,6 +15,7 @@ from scipy import stats
 from statmech_ml import lattices
 from statmech_ml.exact import correlations, enumeration, kaufman, targets
 from statmech_ml.exact.targets import Target
+from statmech_ml.exact.targets.prediction import Method
 from statmech_ml.models import Ising
 from statmech_ml.statistics import Estimate, mean
 from validation.check import Check, Measurement, Mutant, against, derive_seed, identity
@@ -293,6 +294,15 @@ def _ratios(
     return found
 
 
+def _bao(target: Target, A: float, B: float, small: float) -> float:
+    """The optimal variance in the words of Bao et al. (2022), theorem 1, for a Gaussian: by its
+    mean square score, and their sigma_n^2 the small one."""
+    alpha, d = A / B, target.space.size
+    score = np.trace(np.linalg.inv(A * target.covariance() + (1 - A) * np.eye(d))) / d
+    gain = np.sqrt((1 - A) / alpha) - np.sqrt(1 - B - small)
+    return float(small + gain**2 * (1 - (1 - A) * score))
+
+
 def _simulated(
     target: Target, bars: Array, method: str, n: int, seed: int, last_noise: bool, sign: float
 ) -> Array:
@@ -305,10 +315,13 @@ def _simulated(
         beta, b = 1 - alpha, -np.log(alpha)
         guess, score = target.denoiser(x, log_snr), sign * target.score(x, log_snr)
         noise = generator.normal(size=x.shape) if t > 1 or last_noise else 0.0
-        if method in ("ddpm-small", "ddpm-large"):
+        if method.startswith("ddpm"):
             small = beta * (1 - B) / (1 - A)
+            variance = {"ddpm-small": small, "ddpm-large": beta}.get(method)
+            if variance is None:
+                variance = _bao(target, A, B, small)
             x = np.sqrt(B) * beta / (1 - A) * guess + np.sqrt(alpha) * (1 - B) / (1 - A) * x
-            x = x + np.sqrt(small if method == "ddpm-small" else beta) * noise
+            x = x + np.sqrt(variance) * noise
         elif method == "ddim":
             x = np.sqrt(B) * guess + np.sqrt(1 - B) * (x - np.sqrt(A) * guess) / np.sqrt(1 - A)
         elif method == "euler-maruyama":
@@ -331,7 +344,7 @@ def _laws(
     found, bars = [], _linear(steps)
     # In the narrow one the noise of a last step would be a third of the variance.
     pair = {"correlated": _targets()["Gaussian"], "narrow": targets.Gaussian([0.7], 0.01)}
-    for method in ("ddpm-small", "ddpm-large", "ddim", "euler-maruyama", "ode-euler", "ode-heun"):
+    for method in get_args(Method):
         run = {"ddpm-small": "ddpm-large"}.get(method, method) if swapped else method
         for name, target in pair.items():
             own = derive_seed(seed, method + name)

@@ -166,7 +166,7 @@ CHECKS = (
         _trained,
         (
             Mutant("generator trained backward", partial(_trained, kind=_Backward, steps=320)),
-            Mutant("hardly trained", partial(_trained, steps=160)),
+            Mutant("hardly trained", partial(_trained, steps=80)),
         ),
         tier="full",
     ),

@@ -23,6 +23,7 @@ from .words import (
     doubt,
     learnt,
     remark,
+    seconds,
     shown_bits,
     shown_z,
     signed,
@@ -37,7 +38,7 @@ def section(study: dict[str, Any]) -> str:
     """Tables and sentences of all sizes and temperatures, as Markdown."""
     parts = []
     for name, rows in panels(study):
-        heads = ["model", "bits/spin", "C2ST %", *HEADS.values(), "G(r), worst", "updates", "s"]
+        heads = ["model", "bits/spin", "C2ST %", *HEADS.values(), "G(r), worst", "updates", "CPU s"]
         heads = [head.replace("|m|", "abs m") for head in heads]
         lines = [f"**{name}**", "", _line(heads), _line(["---"] * len(heads))]
         lines += [_line(_cells(row)) for row in rows]
@@ -65,7 +66,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         *(_deviation(row["observables"][name]) for name in SCALARS),
         f"r = {worst[2:-1]}: {_deviation(row['observables'][worst])}",
         updates(row),
-        f"{row['seconds']['training']:.0f}" if row["epochs"] else "",
+        seconds(row),
     ]
 
 
@@ -85,12 +86,11 @@ def _deviation(o: dict[str, Any]) -> str:
 def _about(study: dict[str, Any]) -> str:
     task, versions = study["results"][0]["task"], study["versions"]
     remarks = {row["title"]: remark(row) for row in study["results"] if remark(row)}
-    said = "".join(f" Of {title}: {text}." for title, text in remarks.items())
+    said = "".join(f"\n- {title}: {text}." for title, text in remarks.items())
     return (
-        f"{learnt(task)}{said}\n\n"
+        f"{learnt(task)}\n{said}\n\n"
         f"{task['n_judged']:,} samples judged, seed {study['seed']}; Python {versions['python']}, "
-        f"torch {versions['torch']}; s: seconds of training on one core, which other work may have "
-        "shared."
+        f"torch {versions['torch']}; CPU s: seconds of one core that the training took."
     )
 
 

@@ -42,7 +42,8 @@ def panels(study: dict[str, Any]) -> Panels:
 
 
 def cost(study: dict[str, Any]) -> Any:
-    """Bits per spin above the entropy: points, or arrows to the left where it is at most that.
+    """Bits per spin above the entropy: points, hollow where log Z is estimated, or arrows to the
+    left where it is at most that.
 
     On a logarithmic axis; linear between -0.001 and 0.001 where an estimate falls below 0. A model
     whose cost is not finite is said to have none.
@@ -68,6 +69,7 @@ def cost(study: dict[str, Any]) -> Any:
             panel.errorbar(
                 found["above_entropy"], place, xerr=found["stderr"], fmt="<" if bound else "o",
                 ms=6, color=colour, capsize=2.5,
+                mfc="white" if found["kind"] == "estimate" else colour,
             )  # fmt: skip
             panel.annotate(
                 f"{found['above_entropy']:.2g}", (found["above_entropy"], place),
@@ -84,7 +86,7 @@ def cost(study: dict[str, Any]) -> Any:
         panel.set_ylim(len(titles) - 0.5, -0.7)
         panel.set_yticks(range(len(titles)), titles)
         panel.set_title(f"{name} (entropy {rows[0]['bits']['entropy']:.4f})", fontsize=10)
-        panel.set_xlabel("bits per spin above the entropy")
+        panel.set_xlabel("bits per spin above the entropy\narrow: at most; hollow: estimated log Z")
         panel.grid(axis="x", color="0.92")
     return figure
 
@@ -112,7 +114,7 @@ def observables(study: dict[str, Any]) -> Any:
                 panel.text(
                     j, i, f"{signed(share, '−')}\n{z}",
                     ha="center", va="center", fontsize=7,
-                    fontweight="bold" if bad else "normal", color="black" if bad else GREY,
+                    fontweight="bold" if bad else "normal", color="black" if bad else "#333333",
                 )  # fmt: skip
         reach = np.log1p(0.5 / 0.002)
         panel.imshow(cells, cmap="RdBu_r", vmin=-1.6 * reach, vmax=1.6 * reach, aspect="auto")
@@ -190,6 +192,7 @@ def classifier(study: dict[str, Any]) -> Any:
             panel.annotate(
                 f"{found['accuracy']:.3f}", (found["accuracy"], place), xytext=(0, 5),
                 textcoords="offset points", ha="center", fontsize=7.5, color=GREY,
+                bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"},
             )  # fmt: skip
         panel.set_xlim(0.46, 1.03)
         panel.set_xticks(np.arange(0.5, 1.01, 0.1))

@@ -16,9 +16,9 @@ from .words import (
     BOUND,
     LEVEL,
     learnt,
+    seconds,
     sentence,
     shown_bits,
-    shown_p,
     shown_z,
     signed,
     told_apart,
@@ -58,7 +58,8 @@ def render(study: dict[str, Any]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>statmech-ml: generative models</title>
 <style>{css}.data td:first-child{{white-space:nowrap}}
-.data{{font-size:12px}}.data td,.data th{{padding-right:9px}}</style></head><body><main>
+.data{{font-size:11.5px}}.data td,.data th{{padding-right:7px}}
+.rows{{overflow-x:auto}}</style></head><body><main>
 <header class="good"><h1>Generative models on the Ising model</h1>
 <p>{html.escape(study["started"])} &middot; {versions}</p>
 <div class="cards">{_cards(study)}</div></header>
@@ -106,12 +107,12 @@ _CAPTIONS = {
 def _cards(study: dict[str, Any]) -> str:
     rows = study["results"]
     models = {row["title"] for row in rows if row["epochs"]}
-    seconds = sum(row["seconds"]["all"] for row in rows)
+    trained = sum(row["seconds"]["training, of the processor"] for row in rows)
     facts = [
         ("models", str(len(models))),
         ("tasks", str(len(rows))),
         ("seed", str(study["seed"])),
-        ("core time", f"{seconds / 60:.0f} min"),
+        ("training, one core", f"{trained / 60:.0f} min"),
     ]
     return "".join(f'<div class="card"><span>{k}</span><b>{v}</b></div>' for k, v in facts)
 
@@ -124,9 +125,9 @@ def _table(name: str, rows: list[dict[str, Any]]) -> str:
         + f"<td>{_worst(row)}{_size(row)}</tr>"
         for row in rows
     )
-    return f"""<h2>{name}</h2><table class="data"><thead><tr><th>model<th>bits per spin
-<th>classifier{heads}<th>G(r), worst<th>parameters<th>updates<th>train s</tr></thead>
-<tbody>{lines}</tbody></table>"""
+    return f"""<h2>{name}</h2><div class="rows"><table class="data"><thead><tr><th>model
+<th>bits per spin<th>classifier{heads}<th>G(r), worst<th>param.<th>updates<th>CPU s</tr></thead>
+<tbody>{lines}</tbody></table></div>"""
 
 
 def _bits(row: dict[str, Any]) -> str:
@@ -139,8 +140,7 @@ def _bits(row: dict[str, Any]) -> str:
 
 def _accuracy(row: dict[str, Any]) -> str:
     found = row["classifier"]
-    text = f"{100 * found['accuracy']:.1f}% ({shown_p(found['p_value'])})"
-    return _bold(text, found["p_value"] < LEVEL, told_apart(row))
+    return _bold(f"{100 * found['accuracy']:.1f}%", found["p_value"] < LEVEL, told_apart(row))
 
 
 def _worst(row: dict[str, Any]) -> str:
@@ -163,10 +163,10 @@ def _bold(text: str, yes: bool, about: str) -> str:
 
 
 def _size(row: dict[str, Any]) -> str:
-    """Parameters, updates, and seconds of training."""
+    """Parameters, updates, and processor seconds of training."""
     if not row["epochs"]:
         return "<td><td><td>"
-    return f"<td>{row['parameters']:,}<td>{updates(row)}<td>{row['seconds']['training']:.0f}"
+    return f"<td>{row['parameters']:,}<td>{updates(row)}<td>{seconds(row)}"
 
 
 def _sentences(name: str, rows: list[dict[str, Any]]) -> str:

@@ -9,7 +9,17 @@ from rich.table import Table
 from statmech_ml.statistics.estimate import with_error
 
 from .observables import SCALARS
-from .words import BOUND, LEVEL, shown_bits, shown_p, shown_z, signed, updates, worst_distance
+from .words import (
+    BOUND,
+    LEVEL,
+    seconds,
+    shown_bits,
+    shown_p,
+    shown_z,
+    signed,
+    updates,
+    worst_distance,
+)
 
 HEADS = {
     "energy": "u", "abs m": "|m|", "specific heat": "c", "susceptibility": "chi",
@@ -41,7 +51,7 @@ def _table(size: int, temperature: float, rows: list[dict[str, Any]]) -> Table:
         pad_edge=False,
     )
     shown.add_column("model", no_wrap=True)
-    for head in ("bits/spin", "C2ST", *HEADS.values(), "G(r), worst", "param.", "updates", "s"):
+    for head in ("bits/spin", "C2ST", *HEADS.values(), "G(r), worst", "param.", "updates", "CPU s"):
         shown.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         worst = worst_distance(row)
@@ -53,7 +63,7 @@ def _table(size: int, temperature: float, rows: list[dict[str, Any]]) -> Table:
             f"r={worst[2:-1]} {_cell(row['observables'][worst])}",
             f"{row['parameters']:,}" if row["parameters"] else "",
             updates(row),
-            f"{row['seconds']['training']:.0f}" if row["epochs"] else "",
+            seconds(row),
         )
     return shown
 

@@ -46,9 +46,11 @@ def told_apart(row: dict[str, Any]) -> str:
     """What the classifier finds."""
     found = row["classifier"]
     accuracy = f"{with_error(100 * found['accuracy'], 100 * found['stderr'])}%"
-    if found["p_value"] < LEVEL:
-        return f"a classifier tells it from data, right in {accuracy} of cases"
-    return f"a classifier cannot tell it from data ({accuracy}, {shown_p(found['p_value'])})"
+    tells = "tells" if found["p_value"] < LEVEL else "does not tell"
+    return (
+        f"a classifier {tells} it from data: right in {accuracy} of cases, "
+        f"{shown_p(found['p_value'])}"
+    )
 
 
 def cost(row: dict[str, Any]) -> str:
@@ -85,6 +87,11 @@ def updates(row: dict[str, Any]) -> str:
     return "" if learner is None else f"{learner.updates(Task(**row['task'])):,}"
 
 
+def seconds(row: dict[str, Any]) -> str:
+    """Of training, of the processor, which other work does not lengthen; "" of controls."""
+    return f"{row['seconds']['training, of the processor']:.0f}" if row["epochs"] else ""
+
+
 def learnt(task: dict[str, Any]) -> str:
     """Who learnt from what, of a study's task."""
     n = task["n_train"]
@@ -93,8 +100,8 @@ def learnt(task: dict[str, Any]) -> str:
         f"Models whose likelihood can be computed learnt from {n - kept:,} of the same {n:,} "
         f"configurations and kept the parameters of the epoch at which the other {kept:,} cost "
         f"least; the RBM and the GANs learnt from all {n:,} and kept the last; the variational "
-        "network saw none, it learnt from the energy. Their times are about equal, their steps are "
-        "not: 'updates' counts those of what makes the samples, without those of a critic."
+        "network saw none, it learnt from the energy. Epochs were set for about equal times; steps "
+        "are not equal: 'updates' counts those of what makes the samples, not those of a critic."
     )
 
 

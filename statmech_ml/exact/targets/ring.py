@@ -124,16 +124,16 @@ class Ring(Target):
         left = -0.5 * (rho - a * self.radius) ** 2 / (v + (a * self.width) ** 2)
         u = scale * t
         r = centre + u
-        i0, gap = _bessel(a * rho * r / v)
+        i0, cos, gap = _bessel(a * rho * r / v)
         w = np.exp(log_w - top) * r * (half * _WEIGHTS).reshape(len(rho), -1) * i0
         mass = w.sum(axis=1)
         log_p = (top + left + np.log(scale))[:, 0] + np.log(mass) - np.log(v[:, 0]) - self._log_z
-        # d = E[r cos] = centre + shift, and E|x_0 - d|^2 = E[(r - d)^2 + 2 d r (1 - cos)].
+        d = ((w * r * cos).sum(axis=1) / mass)[:, None]
+        # E|x_0 - d|^2 = E[(r - d)^2 + 2 d r (1 - cos)]; d = centre + shift, without its rounding.
         shift = ((w * (u - r * gap)).sum(axis=1) / mass)[:, None]
-        d = centre + shift
         spread = (w * ((u - shift) ** 2 + 2.0 * d * r * gap)).sum(axis=1) / mass
         # d log p / dx_0 = -(r - R) / w^2 along x_0
-        pull = (w * (centre - self.radius + u) * (1.0 - gap)).sum(axis=1) / mass
+        pull = (w * (centre - self.radius + u) * cos).sum(axis=1) / mass
         return _Given(log_p, d[:, 0], spread, pull / self.width**2)
 
     def _log_prob_noisy(self, x: Array, a: Array, v: Array) -> Array:
@@ -179,16 +179,18 @@ class _Given(NamedTuple):
     pull: Array
 
 
-def _bessel(z: Array) -> tuple[Array, Array]:
-    """i_0(z) = exp(-z) I_0(z), and 1 - i_1 / i_0; z >= 0."""
+def _bessel(z: Array) -> tuple[Array, Array, Array]:
+    """i_0(z) = exp(-z) I_0(z), cos = i_1 / i_0 and 1 - cos; z >= 0."""
     far = z > _FAR
     near, y = np.where(far, 0.0, z), 1.0 / np.where(far, z, 1.0)
     i0, i1 = special.ive(0, near), special.ive(1, near)
     series = 1.0 + y * (1.0 / 8.0 + y * (9.0 / 128.0 + y * 75.0 / 1024.0))
     gap = 0.5 * y * (1.0 + y * (0.25 + y * (0.25 + y * 25.0 / 64.0)))
+    cos = i1 / i0
     return (
         np.where(far, np.sqrt(y / (2.0 * np.pi)) * series, i0),
-        np.where(far, gap, 1.0 - i1 / i0),
+        np.where(far, 1.0 - gap, cos),
+        np.where(far, gap, 1.0 - cos),
     )
 
 

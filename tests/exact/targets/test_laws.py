@@ -134,6 +134,14 @@ def test_product_of_targets():
 NAN = float("nan")
 
 
+def repeating():
+    """A density that repeats itself on the line, as scipy.stats.vonmises has."""
+    law, period = stats.uniform(-1.0, 2.0), 2.0
+    law.pdf = lambda t: 0.5 + 0.25 * np.cos(2.0 * np.pi * t / period)
+    law.support = lambda: (-np.inf, np.inf)
+    return law
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -156,6 +164,8 @@ NAN = float("nan")
         (lambda: targets.Product([stats.poisson(3.0)]), "logpdf"),
         (lambda: targets.Product([stats.cauchy()]), "finite"),
         (lambda: targets.Product([BIASED]), "targets.Spins"),
+        (lambda: targets.Product([repeating()]), "not to 1"),
+        (lambda: LINE.log_prob(np.ma.masked_array([[1.0]])), "masked"),
         (lambda: targets.Uniform(1.0, 1.0), "low < high"),
         (lambda: targets.Uniform([0.0, 0.0], [1.0, np.inf]), "finite"),
         (lambda: targets.Uniform([0.0, 0.0], [1.0, 1.0, 1.0]), "shape"),

@@ -149,6 +149,36 @@ def test_mmse_ends():
     assert LINE.mmse(np.array([0.5, 1.0])).shape == (2,)
 
 
+@pytest.mark.parametrize("log_snr", [-50.0, -6.0, 1.0, 20.0, 36.0, 300.0])
+@pytest.mark.parametrize("name", ["Ring", "Law"])
+def test_any_noise(name, log_snr):
+    """Normal laws by integrals, against closed forms: little noise must not drown in rounding."""
+    target, x = targets.Ring(0.0, 0.8), np.array([[0.3, -0.4], [1.0, 2.0], [0.2, 0.1]])
+    exact = targets.Gaussian([0.0, 0.0], 0.64 * np.eye(2))
+    if name == "Law":
+        target, x = targets.Law(stats.norm(0.3, 0.7)), x[:, :1]
+        exact = targets.Gaussian([0.1 + 0.2], 0.49)
+        x = x + 0.25
+    if name == "Law" and log_snr > 40.0:
+        for call in (lambda: target.score(x, log_snr), lambda: target.mmse(np.exp(log_snr))):
+            with pytest.raises(InvalidInput, match="drowns in rounding"):
+                call()
+        return
+    for method in ("score", "denoiser", "posterior_variance", "log_prob_noisy"):
+        found, right = getattr(target, method)(x, log_snr), getattr(exact, method)(x, log_snr)
+        np.testing.assert_allclose(found, right, rtol=1e-7, atol=0.0)
+    assert target.mmse(np.exp(log_snr)) == pytest.approx(exact.mmse(np.exp(log_snr)), rel=1e-9)
+
+
+def test_a_ring_with_little_noise():
+    """Across and along, 1 / snr each; the score is that of the clean density."""
+    ring = targets.Ring(2.0, 0.3)
+    assert ring.mmse(np.exp(18.0)) == pytest.approx(2.0 * np.exp(-18.0), rel=1e-6)
+    x = np.array([[0.3, -0.4], [1.0, 1.5]])
+    rho = np.hypot(x[:, 0], x[:, 1])[:, None]
+    np.testing.assert_allclose(ring.score(x, 40.0), -(rho - 2.0) / 0.09 * x / rho, rtol=1e-12)
+
+
 def test_average_needs_a_seed():
     mixture = REAL["mixture"]
     with pytest.raises(InvalidInput, match="rng=7"):
@@ -167,7 +197,9 @@ def test_average_needs_a_seed():
         ([[0.0, 0.0, 0.0]], 0.0, "shape"),
         ([0.0, 0.0], 0.0, "rows"),
         ([[0.0, 0.0]], np.inf, "from -700 to 700"),
-        ([[0.0, 0.0]], np.nan, "finite"),
+        ([[0.0, 0.0]], np.nan, "from -700 to 700"),
+        ([[0.0, 0.0]], 745.0, "from -700 to 700"),
+        ([[0.0, 1e200]], 0.0, "beyond 1e"),
         ([[0.0, 0.0]], [0.0, 1.0], "one for each"),
         ([[0.0, 0.0]], "high", "real number"),
     ],
@@ -178,7 +210,7 @@ def test_bad_noise_is_refused(x, log_snr, message):
             method(x, log_snr)
 
 
-@pytest.mark.parametrize("snr", [-1.0, np.nan, np.inf, "much"])
+@pytest.mark.parametrize("snr", [-1.0, np.nan, np.inf, 1e305, "much"])
 def test_bad_snr_is_refused(snr):
     with pytest.raises(InvalidInput, match="snr"):
         LINE.mmse(snr)
