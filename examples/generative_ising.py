@@ -2,11 +2,12 @@
 
     python examples/generative_ising.py [--full | --quick] [--device cuda] [--out generative_ising]
 
-An RBM, VAEs, a diffusion model, GANs and autoregressive networks learn the same configurations of
-ising_data in the same time. Printed and drawn: bits per spin above the exact entropy, whether a
-classifier tells samples from data, and energy, |m|, specific heat, susceptibility, Binder cumulant
-and correlation function against exact values. Two rows judge the judge: fresh exact data, and data
-of a temperature 5% too high.
+An RBM, VAEs, a diffusion model, GANs and an autoregressive network learn from one set of
+configurations of ising_data, another autoregressive network from the energy alone, in about the
+same time. Printed and drawn: bits per spin above the exact entropy, whether a classifier tells
+samples from data, and energy, |m|, specific heat, susceptibility, Binder cumulant and correlation
+function against exact values. Two rows judge the judge: fresh exact data, and data of a temperature
+5% too high.
 
 By default the 8 x 8 torus at T = 2.0 and 2.269, under an hour on two cores; --full adds L = 16, and
 T = 2.5 and 3.0 (a GPU, or hours); --quick is a minute's look at how it works. What is done stands

@@ -267,7 +267,7 @@ def _counts(g: np.random.Generator, paired: bool = False) -> Reading:
     return found.value, found.stderr, discrete.js(p, q)
 
 
-_READINGS = {
+_READINGS: dict[str, Callable[..., Reading]] = {
     "MMD^2": _mmd,
     "energy distance": _energy,
     "W1": _w1,

@@ -1,4 +1,4 @@
-"""The study of generative models: all of them learn the same Ising configurations, and are judged
+"""The study of generative models: they are trained on one set of Ising configurations, and judged
 in physical units against what is known exactly.
 
 `plan` says what is done, `learners` how each model is trained, `judge` what one task finds, `run`

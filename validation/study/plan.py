@@ -1,4 +1,4 @@
-"""What a study consists of: sizes, temperatures, models, and the same data and training for all.
+"""What a study consists of: sizes, temperatures, models, and one set of data.
 
 The training budget is a number of epochs for each model (`learners`), which takes all of them
 about the same time on one core of the reference machine; a study repeats epochs, not seconds, so
