@@ -400,7 +400,7 @@ def test_small_study_end_to_end(tmp_path):
     assert wrong(rows["wrong-T"])
     assert not wrong(rows["exact"])
     assert all(row["bits"]["above_entropy"] + 4 * row["bits"]["stderr"] > 0
-               for row in rows.values() if row["bits"])  # fmt: skip
+               for row in rows.values() if row["bits"] and row["epochs"])  # fmt: skip
     assert {path.name for path in (tmp_path / "out").glob("*.png")} == {
         f"generative_{name}.png"
         for name in ("cost", "observables", "correlations", "classifier", "snapshots")

@@ -80,7 +80,8 @@ def _deviation(o: dict[str, Any]) -> str:
     if o["relative"] is None:
         return "**never varies**"
     z = "never varies" if o["z"] is None else shown_z(o["z"])
-    return _bold(f"{signed(o['relative'], '−')} ({z})", o["z"] is None or abs(o["z"]) >= BOUND)
+    text = f"{signed(o['relative'])} ({z})".replace("-", "−")
+    return _bold(text, o["z"] is None or abs(o["z"]) >= BOUND)
 
 
 def _about(study: dict[str, Any]) -> str:

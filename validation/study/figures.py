@@ -112,7 +112,7 @@ def observables(study: dict[str, Any]) -> Any:
                 cells[i, j] = np.sign(share) * np.log1p(abs(share) / 0.002)
                 z = "fixed" if o["z"] is None else f"z {shown_z(o['z'])}"
                 panel.text(
-                    j, i, f"{signed(share, '−')}\n{z}",
+                    j, i, f"{signed(share)}\n{z}".replace("-", "−"),
                     ha="center", va="center", fontsize=7,
                     fontweight="bold" if bad else "normal", color="black" if bad else "#333333",
                 )  # fmt: skip

@@ -152,7 +152,7 @@ def _cell(o: dict[str, Any]) -> str:
     if o["relative"] is None:
         return "<b>never varies</b>"
     z = "never varies" if o["z"] is None else shown_z(o["z"])
-    text = f"{signed(o['relative'], '&minus;')} ({z})"
+    text = f"{signed(o['relative'])} ({z})".replace("-", "&minus;")
     about = f"{o['value']:.6g} +- {o['stderr']:.2g}, true {o['exact']:.6g} ({o['source']})"
     return _bold(text, o["z"] is None or abs(o["z"]) >= BOUND, about)
 

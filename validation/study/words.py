@@ -154,9 +154,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g}%" if abs(share) < 0.0995 else f"{100 * share:.0f}%"
 
 
-def signed(share: float, minus: str = "-") -> str:
+def signed(share: float) -> str:
     """A relative error with its sign."""
-    return ("+" if share >= 0 else minus) + percent(abs(share))
+    return ("+" if share >= 0 else "-") + percent(abs(share))
 
 
 def _size(z: float | None) -> float:
