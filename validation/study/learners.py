@@ -1,7 +1,9 @@
 """The models of the study: how each is made and trained.
 
-The epochs of the table below take about the same time on one core (TIMES). A larger lattice takes
-the same epochs, and longer. Equal time is not equal steps: `Learner.updates` counts them.
+The epochs of the table below were set for two minutes of one core each. In the stored study, on a
+machine that other work shared, they took 53 to 141 s, and the variational network 280 s. A larger
+lattice takes the same epochs, and longer. Equal time is not equal steps: `Learner.updates` counts
+them.
 
 What they learn from is one set of configurations, but not all of it for all. Models whose
 likelihood can be computed (VAEs, diffusion, autoregressive) train on nine tenths and choose the

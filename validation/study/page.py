@@ -58,7 +58,7 @@ def render(study: dict[str, Any]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>statmech-ml: generative models</title>
 <style>{css}.data td:first-child{{white-space:nowrap}}
-.data{{font-size:11.5px}}.data td,.data th{{padding-right:7px}}
+.data{{font-size:11px}}.data td,.data th{{padding-right:6px;white-space:nowrap}}
 .rows{{overflow-x:auto}}</style></head><body><main>
 <header class="good"><h1>Generative models on the Ising model</h1>
 <p>{html.escape(study["started"])} &middot; {versions}</p>
@@ -126,7 +126,7 @@ def _table(name: str, rows: list[dict[str, Any]]) -> str:
         for row in rows
     )
     return f"""<h2>{name}</h2><div class="rows"><table class="data"><thead><tr><th>model
-<th>bits per spin<th>classifier{heads}<th>G(r), worst<th>param.<th>updates<th>CPU s</tr></thead>
+<th>bits per spin<th>classifier{heads}<th>worst r: G(r)<th>param.<th>updates<th>CPU s</tr></thead>
 <tbody>{lines}</tbody></table></div>"""
 
 
@@ -145,7 +145,7 @@ def _accuracy(row: dict[str, Any]) -> str:
 
 def _worst(row: dict[str, Any]) -> str:
     name = worst_distance(row)
-    return f"r = {name[2:-1]}: {_cell(row['observables'][name])}"
+    return f"{name[2:-1]}: {_cell(row['observables'][name])}"
 
 
 def _cell(o: dict[str, Any]) -> str:

@@ -53,6 +53,7 @@ def run(
     _check(workers, device)
     folder.mkdir(parents=True, exist_ok=True)
     began, tasks = time.perf_counter(), list(plan.tasks())
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     waiting = [task for task in tasks if results.read(task, folder) is None]
     if len(waiting) < len(tasks):
         tell(f"{len(tasks) - len(waiting)} of {len(tasks)} tasks were done already")
@@ -61,7 +62,7 @@ def run(
         data.load(task, folder)
     failed = _work(waiting, folder, workers, device, tell)
     about = {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": started,
         "seconds": round(time.perf_counter() - began, 1),
         "tasks done in this run": len(waiting),
         "seed": plan.seed,
