@@ -46,7 +46,8 @@ demo: $(VENV)/.with-base  ## a dataset of Ising configurations, its checks again
 	$(BIN)/ising-data generate --lattice square --size 32 --temperatures 1.6:3.2:0.1 \
 	    --samples 1000 --seed 1 --out $(DEMO_STORE)
 	$(BIN)/ising-data verify $(DEMO_STORE)
-	$(BIN)/python -m validation --tier fast --report $(DEMO_REPORT) --dataset $(DEMO_STORE)
+	$(BIN)/python -m validation --tier fast --report $(DEMO_REPORT) --dataset $(DEMO_STORE) \
+	    --study validation/study-default.json
 	@echo
 	@echo "dataset  $(DEMO_STORE)          ($(BIN)/ising-data info $(DEMO_STORE))"
 	@echo "report   $(DEMO_REPORT)/index.html   (open it in a browser)"

@@ -70,7 +70,7 @@ function exactly up to L = 10 (transfer matrix), and beyond from a long Swendsen
 errors are counted in. z is the deviation in errors of that many samples: it says what is
 <em>detectable</em> with them, the percentage says how large it is. The errors are those of the
 samples themselves: a model that varies too little gets a large z for that reason too. Bold:
-|z| &ge; {BOUND:g}, or a classifier with p &lt; {LEVEL:g}, both fixed beforehand. Bits per spin
+|z| &ge; {BOUND:g}, or a classifier with p &lt; {LEVEL:g}, both fixed before this run. Bits per spin
 above the entropy: &le; where the model's likelihood is a bound, ~ where log Z is estimated, ? where
 that estimate says it is in doubt. Two rows judge the judge: fresh exact data, of which nothing may
 be bold, and data {WRONG - 1:.0%} too hot.</p>
