@@ -119,11 +119,7 @@ def fit(
                 "early_stopping= needs validation_data=: the loss of the data that are trained on "
                 "goes on falling when the model overfits."
             )
-    target = None if checkpoint is None else store.path_of(checkpoint, "checkpoint")
-    if target is None and resume:
-        raise InvalidInput("resume=True needs checkpoint=, the file to go on from.")
-    if target is not None:
-        store.check_target(target, resume)
+    target = store.target_of(checkpoint, resume)
     seeds = np.random.SeedSequence(_rng.seed_from(rng)).generate_state(3, np.uint64)
     seed, order_seed, watch_seed = (int(s) for s in seeds)
     if optimizer is None:
@@ -138,13 +134,7 @@ def fit(
         "seed": seed,
         "data": store.digest_of(rows),
         "batch_size": int(batch_size),
-        "optimizer": type(descent.optimizer).__name__,
-        "optimizer settings": descent.optimizer_settings(),
-        "schedule": type(descent.schedule).__name__,
-        "schedule settings": descent.schedule_settings(),
-        "weight_decay": descent.weight_decay,
-        "clip": descent.clip,
-        "ema": descent.rate,
+        **descent.settings,
         "validation_data": None if held_out is None else store.digest_of(held_out),
         "early_stopping": early_stopping,
     }
@@ -153,10 +143,7 @@ def fit(
         falls=True,
     )  # fmt: skip
     run.patience = early_stopping
-    if target is not None and target.exists():
-        run.restore(target, settings)
-    elif target is not None:
-        store.write(target, run.tree(settings))  # refuses now what it could not hold later
+    run.begin(rows, target, settings)
     try:
         return run.until(epochs, target, checkpoint_every, settings, progress)
     finally:

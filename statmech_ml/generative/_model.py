@@ -10,6 +10,7 @@ for bit. Neither torch's global seed nor its state is touched.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from ..training._arguments import check_at_least
 from ..training.descent import OptimizerMaker, ScheduleMaker
 from ..training.shell import Gradients, Shell
 from ._fit import fit
+
+Drawing = Callable[[int, Tensor | None, torch.Generator], Tensor]
 
 Losses = dict[str, Tensor]
 """Scalars by name, of a batch: "loss" is minimised, the others are watched in `History`."""
@@ -186,6 +189,12 @@ class GenerativeModel(Shell, ABC):
             For n < 1, conditions that do not fit, and a model that has diverged: its parameters or
             what it draws are no finite numbers.
         """
+        return self._in_batches(self._draw, n, condition, rng, batch_size)
+
+    def _in_batches(
+        self, draw: Drawing, n: int, condition: Any, rng: Any, batch_size: int
+    ) -> np.ndarray:
+        """Configurations from a function like `_draw`, so many at a time; see `sample`."""
         check_at_least("n", n, 1, "configurations")
         check_at_least("batch_size", batch_size, 1, "configurations")
         conditions = self.conditions(condition, n, "condition")
@@ -198,7 +207,7 @@ class GenerativeModel(Shell, ABC):
             for first in range(0, n, batch_size):
                 rows = slice(first, min(n, first + batch_size))
                 given = None if conditions is None else conditions[rows]
-                x = self._draw(rows.stop - rows.start, given, generator)
+                x = draw(rows.stop - rows.start, given, generator)
                 self._check_finite(x, "what it draws")
                 drawn.append(x.to("cpu", torch.float64).numpy().astype(self.space.dtype))
         return np.concatenate(drawn)

@@ -17,6 +17,7 @@ J. Ho, A. Jain, P. Abbeel (2020), arXiv:2006.11239; D. P. Kingma, T. Salimans, B
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -382,21 +383,9 @@ class DiffusionModel(GenerativeModel):
             For settings that do not fit, and draws that are no finite numbers: of a network that
             diverged, a guide that does, or too few steps for the schedule's range.
         """
-        check_at_least("n", n, 1, "configurations")
-        check_at_least("batch_size", batch_size, 1, "configurations")
         plan = samplers.plan(self, method, n_steps, likelihood, clip)
-        conditions = self.conditions(condition, n, "condition")
-        generator = self.generator(rng)
-        drawn: list[np.ndarray] = []
-        self.eval()
-        with torch.no_grad():
-            for first in range(0, n, batch_size):
-                rows = slice(first, min(n, first + batch_size))
-                given = None if conditions is None else conditions[rows]
-                x = samplers.draw(self, plan, rows.stop - rows.start, given, generator)
-                self._check_finite(x, "what it draws")
-                drawn.append(x.to("cpu", torch.float64).numpy().astype(self.space.dtype))
-        return np.concatenate(drawn)
+        draw = partial(samplers.draw, self, plan)
+        return self._in_batches(draw, n, condition, rng, batch_size)
 
     def _draw(self, n: int, condition: Tensor | None, generator: torch.Generator) -> Tensor:
         return samplers.draw(

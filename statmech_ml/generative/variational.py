@@ -151,11 +151,7 @@ def fit_variational(
     seeds = np.random.SeedSequence(_rng.seed_from(rng)).generate_state(2, np.uint64)
     seed, order_seed = (int(s) for s in seeds)
     probes = check_model(shell, model, float(betas[0]))
-    target = None if checkpoint is None else store.path_of(checkpoint, "checkpoint")
-    if target is None and resume:
-        raise InvalidInput("resume=True needs checkpoint=, the file to go on from.")
-    if target is not None:
-        store.check_target(target, resume)
+    target = store.target_of(checkpoint, resume)
     if optimizer is None:
         _check_rate(learning_rate)
         optimizer = shell.optimizer(float(learning_rate))
@@ -171,21 +167,12 @@ def fit_variational(
         "batch_size": int(batch_size),
         "anneal_steps": int(anneal_steps),
         "steps_per_epoch": int(steps_per_epoch),
-        "optimizer": type(descent.optimizer).__name__,
-        "optimizer settings": descent.optimizer_settings(),
-        "schedule": type(descent.schedule).__name__,
-        "schedule settings": descent.schedule_settings(),
-        "weight_decay": descent.weight_decay,
-        "clip": descent.clip,
-        "ema": descent.rate,
+        **descent.settings,
     }
     method = FreeEnergyDescent(model, betas, conditions, int(batch_size), int(anneal_steps))
     steps = np.zeros((steps_per_epoch, 1), np.int8)  # the loop counts them; nobody reads them
     run = Run(shell, method, descent, None, steps, seed, order_seed, 1, None, falls=True)
-    if target is not None and target.exists():
-        run.restore(target, settings)
-    elif target is not None:
-        store.write(target, run.tree(settings))  # refuses now what it could not hold later
+    run.begin(steps, target, settings)
     epochs = n_steps // steps_per_epoch
     try:
         return run.until(epochs, target, checkpoint_every, settings, progress)

@@ -183,8 +183,14 @@ def carried_like(
     return found
 
 
-def check_target(path: Path, resume: bool) -> None:
-    """Refuse, before any work, a place where no checkpoint can be written."""
+def target_of(checkpoint: Any, resume: bool) -> Path | None:
+    """Where a run writes its checkpoint, if anywhere; refused, before any work, where none can be
+    written, or one stands that is not to be continued."""
+    if checkpoint is None:
+        if resume:
+            raise InvalidInput("resume=True needs checkpoint=, the file to go on from.")
+        return None
+    path = path_of(checkpoint, "checkpoint")
     if not path.parent.is_dir():
         raise StoreError(f"{path.parent} is no folder. Make it first, or choose another path.")
     if path.is_dir():
@@ -193,6 +199,7 @@ def check_target(path: Path, resume: bool) -> None:
         raise StoreError(
             f"{path} exists. Continue it with resume=True, remove it, or choose another path."
         )
+    return path
 
 
 def write(path: Path, tree: dict[str, Any]) -> None:

@@ -83,7 +83,22 @@ class Descent:
         }
         return state
 
-    def optimizer_settings(self) -> str:
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a checkpoint compares: optimiser, schedule, decay, clipping, running means."""
+        return {
+            "optimizer": type(self.optimizer).__name__,
+            "optimizer settings": self._optimizer_settings(),
+            "schedule": type(self.schedule).__name__,
+            "schedule settings": words_of(
+                None if self.schedule is None else self.schedule.state_dict()
+            ),
+            "weight_decay": self.weight_decay,
+            "clip": self.clip,
+            "ema": self.rate,
+        }
+
+    def _optimizer_settings(self) -> str:
         """Settings of the groups of parameters, in words: rates, decays, and whose they are."""
         names = {id(p): name for name, p in self.parameters.items()}
         groups = [
@@ -91,10 +106,6 @@ class Descent:
             for group in self.optimizer.param_groups
         ]
         return words_of(groups)
-
-    def schedule_settings(self) -> str:
-        """The state of the schedule before its first step, in words."""
-        return words_of(None if self.schedule is None else self.schedule.state_dict())
 
     def check_comparable(self) -> None:
         """Raise InvalidInput for a schedule of functions: no file can hold one, or tell two apart,

@@ -237,6 +237,15 @@ class Run:
             },
         }
 
+    def begin(self, x: np.ndarray, target: Path | None, settings: dict[str, Any]) -> None:
+        """Take everything from the checkpoint if there is one, and start anew on x otherwise."""
+        if target is not None and target.exists():
+            self.restore(target, settings)
+            return
+        self.carried = self.method.init(self.shell, x, self.seed)
+        if target is not None:
+            store.write(target, self.tree(settings))  # refuses now what it could not hold later
+
     def restore(self, path: Path, settings: dict[str, Any]) -> None:
         """Take everything from a checkpoint of the same run; StoreError for another."""
         tree = store.read(path)

@@ -136,11 +136,7 @@ def train(
         validation = configurations(shell, validation_data, "validation_data")
     if centred and not isinstance(shell, TrainableRBM):
         raise InvalidInput(f"centred=True is for RBMs; {type(shell).__name__} has no two layers.")
-    target = None if checkpoint is None else store.path_of(checkpoint, "checkpoint")
-    if target is None and resume:
-        raise InvalidInput("resume=True needs checkpoint=, the file to go on from.")
-    if target is not None:
-        store.check_target(target, resume)
+    target = store.target_of(checkpoint, resume)
     seeds = np.random.SeedSequence(_rng.seed_from(rng)).generate_state(3, np.uint64)
     seed, order_seed, watch_seed = (int(s) for s in seeds)
     method.check(shell, x)
@@ -161,14 +157,8 @@ def train(
         "seed": seed,
         "data": store.digest_of(x),
         "batch_size": int(batch_size),
-        "optimizer": type(descent.optimizer).__name__,
-        "optimizer settings": descent.optimizer_settings(),
-        "schedule": type(descent.schedule).__name__,
-        "schedule settings": descent.schedule_settings(),
-        "weight_decay": descent.weight_decay,
+        **descent.settings,
         "centred": bool(centred),
-        "clip": descent.clip,
-        "ema": descent.rate,
         "validation_data": None if validation is None else store.digest_of(validation),
         "early_stopping": early_stopping,
         "monitor": repr(monitor),
@@ -177,12 +167,7 @@ def train(
     if centred and isinstance(shell, TrainableRBM):
         run.centring = Centring(shell, run.data)
     run.patience = early_stopping
-    if target is not None and target.exists():
-        run.restore(target, settings)
-    else:
-        run.carried = method.init(shell, x, seed)
-        if target is not None:
-            store.write(target, run.tree(settings))  # refuses now what it could not hold later
+    run.begin(x, target, settings)
     return run.until(epochs, target, checkpoint_every, settings, progress)
 
 
