@@ -28,6 +28,7 @@ LONG = {
     "partition_functions",
     "rbm_digits",
     "rbm_ising",
+    "rbm_thermodynamics",
     "spin_glass",
 }
 

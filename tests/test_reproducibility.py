@@ -221,6 +221,7 @@ def sources_are_new() -> bool:
     return max(f.stat().st_mtime for f in files) > time.time() - 120
 
 
+@pytest.mark.slow  # two more processes that compile; edits are the common case
 def test_a_file_edited_after_its_import_is_not_cached(tmp_path, cache, source):
     """The code is that of the old file; it must not be stored under the digest of the new one."""
     file = tmp_path / "mine.py"
@@ -234,6 +235,7 @@ def test_a_file_edited_after_its_import_is_not_cached(tmp_path, cache, source):
     assert python("-c", USE, tmp_path, XDG_CACHE_HOME=cache).split() == ["1", "-4.0", "0"]
 
 
+@pytest.mark.slow  # two more processes that compile; edits are the common case
 def test_one_file_under_two_names(tmp_path, cache, source):
     """The index of numba's cache names the module of a class, which must then be importable."""
     write(tmp_path / "mine.py", source.replace("SIGN", "1.0"))
