@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from scipy.special import erf, ndtr
 
 from ..errors import InvalidInput
+from ..exact._arguments import finite_number
 from ..exact.gaussian import kl
 from ._arguments import Array, positive
 
@@ -115,7 +116,7 @@ def w1(mean_p: float, sd_p: float, mean_q: float, sd_q: float) -> float:
     >>> w1(0.0, 1.0, -3.0, 1.0)
     3.0
     """
-    shift = _number(mean_q, "mean_q") - _number(mean_p, "mean_p")
+    shift = finite_number(mean_q, "mean_q") - finite_number(mean_p, "mean_p")
     return _folded(shift, abs(positive(sd_q, "sd_q") - positive(sd_p, "sd_p")))
 
 
@@ -125,7 +126,7 @@ def energy_distance(mean_p: float, sd_p: float, mean_q: float, sd_q: float) -> f
     >>> round(energy_distance(0.0, 1.0, 1.0, 1.0), 12)
     0.541806579306
     """
-    shift = _number(mean_q, "mean_q") - _number(mean_p, "mean_p")
+    shift = finite_number(mean_q, "mean_q") - finite_number(mean_p, "mean_p")
     s, t = positive(sd_p, "sd_p"), positive(sd_q, "sd_q")
     return 2.0 * _folded(shift, math.hypot(s, t)) - 2.0 * (s + t) / math.sqrt(math.pi)
 
@@ -177,16 +178,6 @@ def _folded(shift: float, sd: float) -> float:
     ratio = shift / sd
     peak = sd * math.sqrt(2.0 / math.pi) * math.exp(-0.5 * ratio**2)
     return peak + shift * float(erf(ratio / math.sqrt(2.0)))
-
-
-def _number(value: float, name: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{name} must be a number, but got {value!r}.") from error
-    if not math.isfinite(number):
-        raise InvalidInput(f"{name} must be finite, but got {number}.")
-    return number
 
 
 def _pair(
